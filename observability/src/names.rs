@@ -1,0 +1,113 @@
+//! The contract's metrics: names, kinds and help texts in one place.
+//!
+//! Labels belong to who records a metric; each label's values form a closed list.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// Histogram; `rpc_method`, `rpc_response_status_code`.
+pub const RPC_SERVER_CALL_DURATION: &str = "rpc_server_call_duration_seconds";
+/// Histogram; `rpc_method`, `rpc_response_status_code`, `server_address`.
+pub const RPC_CLIENT_CALL_DURATION: &str = "rpc_client_call_duration_seconds";
+/// Gauge; `rpc_method`.
+pub const RPC_SERVER_ACTIVE_REQUESTS: &str = "rpc_server_active_requests";
+/// Counter; `messaging_destination_name`, `outcome` (ok, error).
+pub const MESSAGING_SENT_MESSAGES: &str = "messaging_client_sent_messages_total";
+/// Counter; `messaging_destination_name`, `messaging_consumer_group_name`.
+pub const MESSAGING_CONSUMED_MESSAGES: &str = "messaging_client_consumed_messages_total";
+/// Histogram; `messaging_destination_name`, `outcome` (ok, ignored, `dead_letter`, retry).
+pub const MESSAGING_PROCESS_DURATION: &str = "messaging_process_duration_seconds";
+/// Histogram; `db_operation_name`, `outcome` (ok, error).
+pub const DB_OPERATION_DURATION: &str = "db_client_operation_duration_seconds";
+/// Counter; `outcome` (confirmed, rejected, pending, cancelled, replayed).
+pub const ORDERS_PLACED: &str = "orders_placed_total";
+/// Counter; `from` (`none` at placement), `to`.
+pub const ORDERS_TRANSITIONS: &str = "orders_transitions_total";
+/// Histogram; `outcome` (confirmed, rejected, cancelled).
+pub const ORDER_COMPLETION: &str = "order_completion_seconds";
+/// Gauge; no labels.
+pub const OUTBOX_PENDING_MESSAGES: &str = "outbox_pending_messages";
+/// Gauge; no labels.
+pub const OUTBOX_OLDEST_MESSAGE_AGE: &str = "outbox_oldest_message_age_seconds";
+/// Gauge; `messaging_destination_name`, `partition`.
+pub const KAFKA_CONSUMER_LAG: &str = "kafka_consumer_lag_messages";
+/// Counter; `messaging_destination_name`, `reason`.
+pub const DEAD_LETTERS: &str = "dead_letters_total";
+/// Counter; `messaging_destination_name`. Not of the contract: stored positions that the broker no longer had.
+pub const KAFKA_CONSUMER_POSITION_RESETS: &str = "kafka_consumer_position_resets_total";
+
+/// Counter; `reason` (`queue_full`, `export_failed`). Not of the contract: telemetry's account of itself (I9).
+pub const TELEMETRY_DROPPED_SPANS: &str = "telemetry_dropped_spans_total";
+/// Gauge, always 1; `service`, `version`.
+pub const BUILD_INFO: &str = "build_info";
+/// Gauge; as Prometheus' own client libraries name it.
+pub const PROCESS_RESIDENT_MEMORY: &str = "process_resident_memory_bytes";
+/// Gauge holding a counter's value, because processor time is a fraction of seconds.
+pub const PROCESS_CPU_SECONDS: &str = "process_cpu_seconds_total";
+/// Gauge.
+pub const PROCESS_OPEN_FDS: &str = "process_open_fds";
+
+/// Bucket edges of every histogram, in seconds.
+pub const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Bucket edges of [`ORDER_COMPLETION`], in seconds: an order may wait for inventory to come back.
+pub const COMPLETION_BUCKETS: [f64; 17] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+/// Gives the recorder the help text of every metric.
+pub fn describe_all() {
+    describe_calls();
+    describe_messages();
+    describe_orders();
+    describe_process();
+}
+
+fn describe_calls() {
+    describe_histogram!(
+        RPC_SERVER_CALL_DURATION,
+        Unit::Seconds,
+        "Time from a call's arrival to the end of its answer, cancelled calls included."
+    );
+    describe_histogram!(
+        RPC_CLIENT_CALL_DURATION,
+        Unit::Seconds,
+        "Time from sending a call to the end of its answer, by the configured target."
+    );
+    describe_gauge!(RPC_SERVER_ACTIVE_REQUESTS, "Calls that are being answered.");
+    describe_histogram!(
+        DB_OPERATION_DURATION,
+        Unit::Seconds,
+        "Time of one transaction or query, a group commit counting once."
+    );
+}
+
+fn describe_messages() {
+    describe_counter!(MESSAGING_SENT_MESSAGES, "Records handed to Kafka, by whether Kafka acknowledged them.");
+    describe_counter!(MESSAGING_CONSUMED_MESSAGES, "Records received from Kafka, redelivered ones included.");
+    describe_histogram!(MESSAGING_PROCESS_DURATION, Unit::Seconds, "Time spent on one record, by what became of it.");
+    describe_gauge!(OUTBOX_PENDING_MESSAGES, "Events that wait to be published; 0 except from the leading relay.");
+    describe_gauge!(
+        OUTBOX_OLDEST_MESSAGE_AGE,
+        Unit::Seconds,
+        "Age of the oldest event that waits to be published; 0 except from the leading relay."
+    );
+    describe_gauge!(KAFKA_CONSUMER_LAG, "Records behind the end of a partition; 0 once it is another consumer's.");
+    describe_counter!(
+        KAFKA_CONSUMER_POSITION_RESETS,
+        "Stored positions that the broker no longer had, set to the lowest."
+    );
+    describe_counter!(DEAD_LETTERS, "Records that a consumer gave up on, by reason.");
+}
+
+fn describe_orders() {
+    describe_counter!(ORDERS_PLACED, "Answers to PlaceOrder, by what the caller was told.");
+    describe_counter!(ORDERS_TRANSITIONS, "Moves of orders from one status to another.");
+    describe_histogram!(ORDER_COMPLETION, Unit::Seconds, "Time from placement until an order is no longer PENDING.");
+}
+
+fn describe_process() {
+    describe_counter!(TELEMETRY_DROPPED_SPANS, "Spans that did not reach the collector, by reason.");
+    describe_gauge!(BUILD_INFO, "Always 1; the labels say what runs.");
+    describe_gauge!(PROCESS_RESIDENT_MEMORY, "Memory of this process in RAM, in bytes.");
+    describe_gauge!(PROCESS_CPU_SECONDS, "Processor time used by this process so far, in seconds.");
+    describe_gauge!(PROCESS_OPEN_FDS, "Open file descriptors of this process.");
+}

@@ -1,0 +1,178 @@
+//! W3C trace context and baggage: from headers to a [`Context`] and back.
+//!
+//! Used with the propagators named here and never through OpenTelemetry's global one, so that ids pass on whether or
+//! not this process records spans. Headers that can't be read are as good as none: the trace begins anew.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::Context;
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
+use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
+
+const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
+const BAGGAGE: &str = "baggage";
+
+/// What the outbox stores and a Kafka record carries of a trace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TraceHeaders {
+    /// Ids and the decision whether the trace is recorded.
+    pub traceparent: Option<String>,
+    /// What tracing systems on the way have added.
+    pub tracestate: Option<String>,
+    /// Name-value pairs that the first caller sends along.
+    pub baggage: Option<String>,
+}
+
+impl TraceHeaders {
+    /// The headers of `context`; empty ones if it belongs to no trace and carries no baggage.
+    pub fn of(context: &Context) -> Self {
+        let mut headers = Self::default();
+        inject_into(context, &mut headers);
+        headers
+    }
+
+    /// A context whose remote parent the headers name; an empty context if they name none or can't be read.
+    pub fn to_context(&self) -> Context {
+        extract_from(self)
+    }
+
+    fn slot(&mut self, name: &str) -> Option<&mut Option<String>> {
+        match name {
+            TRACEPARENT => Some(&mut self.traceparent),
+            TRACESTATE => Some(&mut self.tracestate),
+            BAGGAGE => Some(&mut self.baggage),
+            _ => None,
+        }
+    }
+}
+
+/// The context that a request's metadata names; an empty one if there is none or it can't be read.
+pub fn extract(headers: &HeaderMap) -> Context {
+    extract_from(&HttpHeaders(headers))
+}
+
+/// Writes `context` into a request's metadata, in place of what was there.
+pub fn inject(context: &Context, headers: &mut HeaderMap) {
+    for name in [TRACEPARENT, TRACESTATE, BAGGAGE] {
+        headers.remove(name);
+    }
+    inject_into(context, &mut HttpHeadersMut(headers));
+}
+
+fn extract_from(headers: &dyn Extractor) -> Context {
+    let traced = TraceContextPropagator::new().extract_with_context(&Context::new(), headers);
+    BaggagePropagator::new().extract_with_context(&traced, headers)
+}
+
+fn inject_into(context: &Context, headers: &mut dyn Injector) {
+    TraceContextPropagator::new().inject_context(context, headers);
+    BaggagePropagator::new().inject_context(context, headers);
+}
+
+impl Extractor for TraceHeaders {
+    fn get(&self, key: &str) -> Option<&str> {
+        match key {
+            TRACEPARENT => self.traceparent.as_deref(),
+            TRACESTATE => self.tracestate.as_deref(),
+            BAGGAGE => self.baggage.as_deref(),
+            _ => None,
+        }
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        [TRACEPARENT, TRACESTATE, BAGGAGE].into_iter().filter(|key| self.get(key).is_some()).collect()
+    }
+}
+
+impl Injector for TraceHeaders {
+    fn set(&mut self, key: &str, value: String) {
+        // The propagator writes an empty tracestate when there is none.
+        if let Some(slot) = self.slot(key).filter(|_| !value.is_empty()) {
+            *slot = Some(value);
+        }
+    }
+}
+
+struct HttpHeaders<'headers>(&'headers HeaderMap);
+
+impl Extractor for HttpHeaders<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).and_then(|value| value.to_str().ok())
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
+    }
+}
+
+struct HttpHeadersMut<'headers>(&'headers mut HeaderMap);
+
+impl Injector for HttpHeadersMut<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        let name = match key {
+            TRACEPARENT => HeaderName::from_static(TRACEPARENT),
+            TRACESTATE => HeaderName::from_static(TRACESTATE),
+            BAGGAGE => HeaderName::from_static(BAGGAGE),
+            _ => return,
+        };
+        if let Some(value) = HeaderValue::try_from(value).ok().filter(|value| !value.is_empty()) {
+            self.0.insert(name, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::TraceContextExt as _;
+
+    use super::*;
+
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    fn headers(traceparent: &str) -> TraceHeaders {
+        TraceHeaders { traceparent: Some(traceparent.to_owned()), ..TraceHeaders::default() }
+    }
+
+    #[test]
+    fn headers_survive_the_way_through_a_context() {
+        let sent = TraceHeaders {
+            traceparent: Some(PARENT.to_owned()),
+            tracestate: Some("vendor=1".to_owned()),
+            baggage: Some("tenant=a".to_owned()),
+        };
+        assert_eq!(TraceHeaders::of(&sent.to_context()), sent);
+    }
+
+    #[test]
+    fn unsampled_ids_pass_on_unsampled() {
+        let unsampled = headers("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00");
+        assert_eq!(TraceHeaders::of(&unsampled.to_context()), unsampled);
+    }
+
+    #[test]
+    fn malformed_traceparent_is_no_parent() {
+        for text in [
+            "",
+            "garbage",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ] {
+            let context = headers(text).to_context();
+            assert!(!context.span().span_context().is_valid(), "{text}");
+            assert_eq!(TraceHeaders::of(&context), TraceHeaders::default(), "{text}");
+        }
+    }
+
+    #[test]
+    fn inject_replaces_the_caller_s_headers() {
+        let mut metadata = HeaderMap::new();
+        metadata.insert(TRACESTATE, HeaderValue::from_static("old=1"));
+        inject(&headers(PARENT).to_context(), &mut metadata);
+        assert_eq!(metadata.get(TRACEPARENT).unwrap(), PARENT);
+        assert!(!metadata.contains_key(TRACESTATE));
+        assert_eq!(TraceHeaders::of(&extract(&metadata)), headers(PARENT));
+    }
+}

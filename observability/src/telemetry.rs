@@ -1,0 +1,153 @@
+//! Starting and stopping telemetry: the log subscriber, the metrics recorder and the tracer of this process.
+//!
+//! Guarantees: starting needs no collector; stopping flushes what is queued and returns within its time limit, whatever
+//! the collector does. A program that starts telemetry twice (a test with two services) gets the first log subscriber
+//! and the first recorder again, and the newest tracer.
+
+mod exporter;
+mod queue;
+mod resource;
+mod settings;
+pub(crate) mod tracer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, SpanExporter};
+
+use crate::logging;
+use crate::metrics_page::{self, MetricsPage, Upkeep};
+
+pub use resource::{ResourceAttributes, ResourceAttributesError};
+pub use settings::{
+    BatchSettings, LogFormat, LogFormatError, Ratio, RatioError, Sampler, SamplerError, TelemetrySettings,
+};
+
+/// Running telemetry. Dropping it leaves spans unsent: call [`Telemetry::shutdown`].
+#[derive(Debug)]
+pub struct Telemetry {
+    metrics: MetricsPage,
+    upkeep: Upkeep,
+    tracing: Option<Tracing>,
+}
+
+/// Why telemetry could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The settings' log filter is not one that `tracing-subscriber` understands.
+    #[error(transparent)]
+    LogFilter(#[from] logging::LogFilterError),
+    /// The settings' collector address can't be used.
+    #[error("OTLP exporter for {endpoint} can't be built: {reason}")]
+    Exporter {
+        /// The address as configured.
+        endpoint: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another library has installed a metrics recorder of its own.
+    #[error("metrics recorder can't be installed: {0}")]
+    Recorder(String),
+    /// The operating system gave no thread.
+    #[error("telemetry thread can't be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// The part of telemetry that exists unless tracing is disabled.
+#[derive(Debug)]
+struct Tracing {
+    provider: SdkTracerProvider,
+    installed: tracer::Installed,
+    exporter: Option<exporter::ExportRuntime>,
+}
+
+impl Telemetry {
+    /// Starts logs, metrics and, unless disabled, traces to the OTLP collector of `settings`.
+    ///
+    /// Does not wait for the collector and needs no async runtime: the exporter has a thread and a runtime of its own,
+    /// because the batch processor blocks on it and would hang a service's runtime.
+    ///
+    /// # Errors
+    /// A log filter or an endpoint that can't be parsed; no thread; a foreign metrics recorder.
+    pub fn start(settings: TelemetrySettings) -> Result<Self, TelemetryError> {
+        if settings.disabled {
+            return Self::assemble(&settings, None);
+        }
+        let runtime = exporter::ExportRuntime::start()?;
+        let exporter = exporter::otlp(&settings, &runtime)?;
+        let tracing = Tracing { exporter: Some(runtime), ..Tracing::start(&settings, exporter) };
+        Self::assemble(&settings, Some(tracing))
+    }
+
+    /// As [`Telemetry::start`], with finished spans going to `exporter`: for tests and for programs that keep their
+    /// traces themselves.
+    ///
+    /// # Errors
+    /// As [`Telemetry::start`].
+    pub fn start_with_exporter<E>(settings: TelemetrySettings, exporter: E) -> Result<Self, TelemetryError>
+    where
+        E: SpanExporter + 'static,
+    {
+        let tracing = (!settings.disabled).then(|| Tracing::start(&settings, exporter));
+        Self::assemble(&settings, tracing)
+    }
+
+    /// The page that Prometheus scrapes.
+    pub fn metrics(&self) -> MetricsPage {
+        self.metrics.clone()
+    }
+
+    /// Sends the spans that are queued now and returns when that is done; for tests.
+    pub fn flush(&self) {
+        if let Some(tracing) = &self.tracing
+            && let Err(error) = tracing.provider.force_flush()
+        {
+            tracing::warn!(error = %error, "spans were not flushed");
+        }
+    }
+
+    /// Sends what is queued and stops. Blocks the calling thread for at most about `timeout`; spans that could not be
+    /// sent by then are lost. From async code, call it in `spawn_blocking`.
+    pub fn shutdown(self, timeout: Duration) {
+        if let Some(tracing) = self.tracing {
+            tracing.shutdown(timeout);
+        }
+        self.upkeep.stop();
+    }
+
+    fn assemble(settings: &TelemetrySettings, tracing: Option<Tracing>) -> Result<Self, TelemetryError> {
+        logging::install(settings)?;
+        let metrics = metrics_page::install(settings)?;
+        let upkeep = Upkeep::start(metrics.clone())?;
+        Ok(Self { metrics, upkeep, tracing })
+    }
+}
+
+impl Tracing {
+    fn start<E: SpanExporter + 'static>(settings: &TelemetrySettings, exporter: E) -> Self {
+        let queue = Arc::new(queue::Queue::new(settings.batch.max_queue_size));
+        let batch = BatchConfigBuilder::default()
+            .with_max_queue_size(settings.batch.max_queue_size)
+            .with_max_export_batch_size(settings.batch.max_export_batch_size)
+            .with_scheduled_delay(settings.batch.schedule_delay)
+            .build();
+        let sender = BatchSpanProcessor::new(queue::CountingExporter::new(exporter, Arc::clone(&queue)), batch);
+        let provider = SdkTracerProvider::builder()
+            .with_sampler(settings.sampler.to_sdk())
+            .with_resource(resource::build(settings))
+            .with_span_processor(queue::BoundedProcessor::new(sender, queue))
+            .build();
+        let installed = tracer::install(&provider, &settings.service_name, &settings.service_version, settings.sampler);
+        Self { provider, installed, exporter: None }
+    }
+
+    fn shutdown(self, timeout: Duration) {
+        tracer::uninstall(self.installed);
+        if let Err(error) = self.provider.shutdown_with_timeout(timeout) {
+            tracing::warn!(error = %error, "last spans were not sent");
+        }
+        if let Some(runtime) = self.exporter {
+            runtime.stop();
+        }
+    }
+}

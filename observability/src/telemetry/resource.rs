@@ -1,0 +1,86 @@
+//! What every span of this process says about the process.
+
+use std::str::FromStr;
+
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::Resource;
+use opentelemetry_semantic_conventions::attribute::{SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_VERSION};
+
+use super::settings::TelemetrySettings;
+
+/// OTEL_RESOURCE_ATTRIBUTES: `key=value,key=value`, values percent-encoded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ResourceAttributes(pub Vec<(String, String)>);
+
+/// OTEL_RESOURCE_ATTRIBUTES can't be read. The specification wants all of it discarded then; here it is refused, as any
+/// other bad setting.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no list of key=value pairs with percent-encoded values")]
+pub struct ResourceAttributesError(String);
+
+impl FromStr for ResourceAttributes {
+    type Err = ResourceAttributesError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.split(',')
+            .map(str::trim)
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| {
+                let (key, value) = pair.split_once('=')?;
+                let (key, value) = (key.trim(), percent_decode(value.trim())?);
+                (!key.is_empty()).then(|| (key.to_owned(), value))
+            })
+            .collect::<Option<Vec<_>>>()
+            .map(Self)
+            .ok_or_else(|| ResourceAttributesError(text.to_owned()))
+    }
+}
+
+/// The service's own attributes win over those of OTEL_RESOURCE_ATTRIBUTES: OTEL_SERVICE_NAME has been applied already.
+pub(super) fn build(settings: &TelemetrySettings) -> Resource {
+    let configured =
+        settings.resource_attributes.0.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+    // Not `Resource::builder()`: its detectors read the environment, which is the settings' job.
+    Resource::builder_empty()
+        .with_attributes(configured)
+        .with_attributes([
+            KeyValue::new(SERVICE_NAME, settings.service_name.clone()),
+            KeyValue::new(SERVICE_VERSION, settings.service_version.clone()),
+            KeyValue::new(SERVICE_INSTANCE_ID, settings.service_instance_id.clone()),
+        ])
+        .build()
+}
+
+fn percent_decode(text: &str) -> Option<String> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let high = char::from(rest.next()?).to_digit(16)?;
+            let low = char::from(rest.next()?).to_digit(16)?;
+            decoded.push(u8::try_from(high * 16 + low).ok()?);
+        } else {
+            decoded.push(byte);
+        }
+    }
+    String::from_utf8(decoded).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resource_attributes_are_split_and_decoded() {
+        let attributes: ResourceAttributes = "deployment.environment.name=dev, note=a%2Cb%20c,".parse().unwrap();
+        let expected = [("deployment.environment.name", "dev"), ("note", "a,b c")];
+        assert_eq!(attributes.0, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn broken_resource_attributes_are_refused() {
+        for text in ["novalue", "=value", "key=%zz", "key=%2", "key=%ff"] {
+            assert!(text.parse::<ResourceAttributes>().is_err(), "{text}");
+        }
+    }
+}
