@@ -1,0 +1,129 @@
+//! What a call came to.
+//!
+//! A gRPC status is in the response's headers when there is no message, else in the trailers behind the last one. A
+//! call that is dropped before that was cancelled by whoever let go of it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{HeaderMap, Response};
+use http_body::{Frame, SizeHint};
+use opentelemetry::ContextGuard;
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+const GRPC_STATUS: &str = "grpc-status";
+
+/// Is told once what a call came to.
+pub(crate) trait Observer: Send + Unpin + 'static {
+    fn ended(self, code: Code);
+
+    /// Makes the call's trace current while its body is polled.
+    fn enter(&self) -> Option<ContextGuard> {
+        None
+    }
+}
+
+/// A call whose outcome is not known yet. Dropping it says CANCELLED.
+pub(crate) struct Pending<O: Observer>(Option<O>);
+
+impl<O: Observer> Pending<O> {
+    pub(crate) fn new(observer: O) -> Self {
+        Self(Some(observer))
+    }
+
+    /// Reports the status in the headers of `response`, or the one that its body will end with.
+    pub(crate) fn watch(mut self, response: Response<Body>) -> Response<Body> {
+        match status_in(response.headers()).or_else(|| refused_by_http(&response)) {
+            Some(code) => {
+                self.end(code);
+                response
+            }
+            None => response.map(|body| Body::new(WatchedBody { body, pending: self })),
+        }
+    }
+
+    fn end(&mut self, code: Code) {
+        if let Some(observer) = self.0.take() {
+            observer.ended(code);
+        }
+    }
+}
+
+impl<O: Observer> Drop for Pending<O> {
+    fn drop(&mut self) {
+        self.end(Code::Cancelled);
+    }
+}
+
+/// The name of a code as gRPC writes it.
+pub(crate) fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+fn status_in(headers: &HeaderMap) -> Option<Code> {
+    headers.get(GRPC_STATUS).map(|value| Code::from_bytes(value.as_bytes()))
+}
+
+/// What is no gRPC at all is answered with an HTTP status and nothing else.
+fn refused_by_http(response: &Response<Body>) -> Option<Code> {
+    (response.status() != http::StatusCode::OK).then_some(Code::Unknown)
+}
+
+struct WatchedBody<O: Observer> {
+    body: Body,
+    pending: Pending<O>,
+}
+
+impl<O: Observer> http_body::Body for WatchedBody<O> {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let this = &mut *self;
+        let entered = this.pending.0.as_ref().and_then(Observer::enter);
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
+        drop(entered);
+        match &frame {
+            Some(Ok(frame)) => {
+                if let Some(trailers) = frame.trailers_ref() {
+                    this.pending.end(status_in(trailers).unwrap_or(Code::Unknown));
+                }
+            }
+            Some(Err(status)) => this.pending.end(status.code()),
+            // The stream ended without saying how.
+            None => this.pending.end(Code::Unknown),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

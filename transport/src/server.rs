@@ -1,0 +1,101 @@
+//! The gRPC listener of a service: its own services, reflection, health, and the stack around all of them.
+
+mod explain;
+mod health;
+mod panic;
+mod settings;
+mod stack;
+
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use runtime::health::Health;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use crate::error::ErrorDomain;
+
+pub use settings::ServerSettings;
+
+/// Flow control windows in bytes. tonic's 1 MiB for each stream costs that much for each busy connection; on a local
+/// network this is as fast.
+const STREAM_WINDOW: u32 = 256 * 1_024;
+const CONNECTION_WINDOW: u32 = 1_024 * 1_024;
+/// Metadata of one request; hyper's own default is the same, said here because it is a limit.
+const MAX_HEADER_BYTES: u32 = 16 * 1_024;
+/// Detects peers that are gone although nothing is sent.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// The listener stopped because of an error.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Connections can't be accepted any more.
+    #[error("gRPC listener failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// The descriptors do not fit together; found at start.
+    #[error("reflection can't be served: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// Listens on the settings' address. Calls are accepted once [`serve`] runs.
+///
+/// # Errors
+/// The address is in use or not allowed.
+pub async fn bind(settings: &ServerSettings) -> Result<TcpListener, runtime::listen::BindError> {
+    runtime::listen::bind("GRPC_LISTEN", settings.listen).await
+}
+
+/// Serves `business` and, beside it, reflection (v1 and v1alpha) and `grpc.health.v1` for "" and each of
+/// `service_names` as `health` says.
+///
+/// When `stop` is cancelled no connection and no call is accepted any more, health watches end, and the future is ready
+/// once all other calls have ended. That can take as long as they like: the caller sets the limit.
+///
+/// # Errors
+/// See [`ServeError`].
+pub async fn serve(
+    listener: TcpListener,
+    settings: ServerSettings,
+    business: Routes,
+    service_names: &'static [&'static str],
+    domain: ErrorDomain,
+    health: &Health,
+    stop: CancellationToken,
+) -> Result<(), ServeError> {
+    let (reporter, health_service) = tonic_health::server::health_reporter();
+    let routes = business
+        .add_service(health_service)
+        .add_service(reflection(service_names).build_v1()?)
+        .add_service(reflection(service_names).build_v1alpha()?)
+        .prepare();
+    let serving = Server::builder()
+        .layer(stack::stack(domain))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(settings.max_concurrent_streams)
+        .http2_max_header_list_size(MAX_HEADER_BYTES)
+        .http2_keepalive_interval(Some(settings.keepalive_interval))
+        .http2_keepalive_timeout(Some(settings.keepalive_timeout))
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(
+            TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(TCP_KEEPALIVE)),
+            stop.clone().cancelled_owned(),
+        );
+    let reporting = health::follow(reporter, service_names, health.watch(), stop);
+    match select(Box::pin(serving), Box::pin(reporting)).await {
+        Either::Left((served, _)) => Ok(served?),
+        Either::Right(((), serving)) => Ok(serving.await?),
+    }
+}
+
+fn reflection(service_names: &'static [&'static str]) -> tonic_reflection::server::Builder<'static> {
+    let builder = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        // The descriptors hold the other service too: list what is served here only.
+        .with_service_name(tonic_health::pb::health_server::SERVICE_NAME);
+    service_names.iter().fold(builder, |builder, name| builder.with_service_name(*name))
+}

@@ -1,0 +1,136 @@
+//! One span for each call, on both sides, and the headers between them.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use http::{Request, Response};
+use observability::{propagation, spans};
+use opentelemetry::context::FutureExt as _;
+use opentelemetry::{Context, ContextGuard};
+use tonic::Code;
+use tonic::body::Body;
+use tower::{Layer, Service};
+
+use crate::call::{Answer, Call};
+use crate::method;
+use crate::outcome::{Observer, Pending, code_name};
+
+/// Opens a span for each call that passes and makes it current for what is below.
+#[derive(Clone)]
+pub(crate) struct TraceLayer(Side);
+
+#[derive(Clone)]
+pub(crate) struct Trace<S> {
+    inner: S,
+    side: Side,
+}
+
+#[derive(Clone)]
+enum Side {
+    Server,
+    Client { server_address: Arc<str> },
+}
+
+impl TraceLayer {
+    /// Continues the trace that the caller's metadata names, or begins one.
+    pub(crate) fn server() -> Self {
+        Self(Side::Server)
+    }
+
+    /// Continues the current trace and names it in the metadata, recorded or not.
+    pub(crate) fn client(server_address: &str) -> Self {
+        Self(Side::Client { server_address: server_address.into() })
+    }
+}
+
+impl<S> Layer<S> for TraceLayer {
+    type Service = Trace<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Trace { inner, side: self.0.clone() }
+    }
+}
+
+impl<S: Call> Service<Request<Body>> for Trace<S> {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, context: &mut TaskContext<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let method = method::of_path(request.uri().path());
+        let context = match &self.side {
+            Side::Server => spans::server(&method.name, &propagation::extract(request.headers())),
+            Side::Client { server_address } => {
+                let context = spans::client(&method.name, server_address, &Context::current());
+                propagation::inject(&context, request.headers_mut());
+                context
+            }
+        };
+        let pending = Pending::new(OpenSpan { context: context.clone(), is_error: self.side.errors() });
+        let attached = context.clone().attach();
+        let answer = self.inner.call(request);
+        drop(attached);
+        let answer = async move {
+            let Ok(response) = answer.await;
+            Ok(pending.watch(response))
+        };
+        Box::pin(answer.with_context(context))
+    }
+}
+
+impl Side {
+    fn errors(&self) -> fn(Code) -> bool {
+        match self {
+            Self::Server => is_server_error,
+            Self::Client { .. } => is_client_error,
+        }
+    }
+}
+
+struct OpenSpan {
+    context: Context,
+    is_error: fn(Code) -> bool,
+}
+
+impl Observer for OpenSpan {
+    fn ended(self, code: Code) {
+        spans::end_rpc(&self.context, code_name(code), (self.is_error)(code));
+    }
+
+    fn enter(&self) -> Option<ContextGuard> {
+        Some(self.context.clone().attach())
+    }
+}
+
+/// Semantic conventions: a server fails by what is its own fault. A refused request is no error.
+fn is_server_error(code: Code) -> bool {
+    match code {
+        Code::Unknown
+        | Code::DeadlineExceeded
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::Unavailable
+        | Code::DataLoss => true,
+        Code::Ok
+        | Code::Cancelled
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::ResourceExhausted
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unauthenticated => false,
+    }
+}
+
+/// Semantic conventions: to a caller, whatever is not OK is an error.
+fn is_client_error(code: Code) -> bool {
+    code != Code::Ok
+}

@@ -1,0 +1,8 @@
+//! The two stacks over real connections on this machine.
+
+#[cfg(test)]
+mod client;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,135 @@
+//! A server with a stub of the order service, and what telemetry says about it.
+
+mod recording;
+mod stub;
+
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use proto::orders::v1::order_service_client::OrderServiceClient;
+use proto::orders::v1::order_service_server::{OrderServiceServer, SERVICE_NAME};
+use runtime::health::{Component, Health, Impact};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tonic::transport::{Channel, Endpoint};
+use tower::Service;
+use transport::client::{ClientSettings, ClientStack, connect};
+use transport::error::ErrorDomain;
+use transport::server::{ServeError, ServerSettings, bind, serve};
+
+pub(crate) use recording::Recording;
+pub(crate) use stub::{Seen, Stub};
+
+/// Bytes of the largest message that the stub takes.
+pub(crate) const MAX_MESSAGE_BYTES: usize = 1_024;
+
+/// A server on a free port of this machine.
+pub(crate) struct TestServer {
+    pub(crate) address: SocketAddr,
+    pub(crate) health: Health,
+    pub(crate) database: Component,
+    pub(crate) seen: Seen,
+    stop: CancellationToken,
+    task: Option<JoinHandle<Result<(), ServeError>>>,
+}
+
+impl TestServer {
+    pub(crate) async fn start() -> Self {
+        let settings = ServerSettings {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            max_message_bytes: MAX_MESSAGE_BYTES,
+            max_concurrent_streams: 100,
+            keepalive_interval: Duration::from_secs(30),
+            keepalive_timeout: Duration::from_secs(10),
+        };
+        let listener = bind(&settings).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (health, seen, stop) = (Health::new(), Seen::default(), CancellationToken::new());
+        let database = health.component("database", Impact::Required);
+        let orders = OrderServiceServer::new(Stub(seen.clone())).max_decoding_message_size(settings.max_message_bytes);
+        let (serving_health, serving_stop) = (health.clone(), stop.clone());
+        let task = tokio::spawn(async move {
+            let routes = Routes::new(orders);
+            serve(listener, settings, routes, &[SERVICE_NAME], ErrorDomain::ORDERS, &serving_health, serving_stop).await
+        });
+        Self { address, health, database, seen, stop, task: Some(task) }
+    }
+
+    pub(crate) fn channel(&self) -> Channel {
+        Endpoint::from_shared(format!("http://{}", self.address)).unwrap().connect_lazy()
+    }
+
+    /// A client without the client stack: sees what the server itself answers.
+    pub(crate) fn orders(&self) -> OrderServiceClient<Channel> {
+        OrderServiceClient::new(self.channel())
+    }
+
+    /// A client on a bare HTTP/2 connection: tonic's channel acts on `grpc-timeout` itself, before the server does.
+    pub(crate) async fn bare_orders(&self) -> OrderServiceClient<BareClient> {
+        let stream = TokioIo::new(TcpStream::connect(self.address).await.unwrap());
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+        tokio::spawn(connection);
+        OrderServiceClient::with_origin(BareClient(sender), format!("http://{}", self.address).parse().unwrap())
+    }
+
+    pub(crate) fn begin_stop(&self) {
+        self.stop.cancel();
+    }
+
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.task.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    pub(crate) async fn stopped(&mut self) {
+        let task = self.task.take().unwrap();
+        tokio::time::timeout(Duration::from_secs(10), task).await.unwrap().unwrap().unwrap();
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct BareClient(http2::SendRequest<Body>);
+
+impl Service<http::Request<Body>> for BareClient {
+    type Response = http::Response<Incoming>;
+    type Error = hyper::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        Box::pin(self.0.send_request(request))
+    }
+}
+
+/// The client stack on `target`.
+pub(crate) fn stack(target: &str) -> OrderServiceClient<ClientStack> {
+    OrderServiceClient::new(connect(&ClientSettings::new(target.parse().unwrap())))
+}
+
+/// Waits until `condition` holds; fails after ten seconds.
+pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !condition() {
+        assert!(begin.elapsed() < Duration::from_secs(10), "never happened: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

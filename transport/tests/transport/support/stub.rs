@@ -1,0 +1,100 @@
+//! An order service that does what the order id says.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _, stream};
+use observability::spans::DatabaseSpan;
+use opentelemetry::Context;
+use proto::orders::v1::order_service_server::OrderService;
+use proto::orders::v1::{
+    CancelOrderRequest, CancelOrderResponse, FulfillOrderRequest, FulfillOrderResponse, GetOrderRequest,
+    GetOrderResponse, ListOrdersRequest, ListOrdersResponse, PlaceOrderRequest, PlaceOrderResponse, PlaceOrdersRequest,
+    PlaceOrdersResponse, WatchOrderRequest, WatchOrderResponse,
+};
+use proto::reasons::ORDER_NOT_FOUND;
+use tonic::{Request, Response, Status, Streaming};
+use transport::deadline::Deadline;
+use transport::error::ErrorDomain;
+
+/// What was left of the deadline when each call came in; one entry for each.
+#[derive(Clone, Default)]
+pub(crate) struct Seen(Arc<Mutex<Vec<Duration>>>);
+
+pub(crate) struct Stub(pub(crate) Seen);
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+impl Seen {
+    pub(crate) fn deadlines(&self) -> Vec<Duration> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn add<T>(&self, request: &Request<T>) {
+        self.0.lock().unwrap().push(Deadline::of(request).remaining());
+    }
+}
+
+#[tonic::async_trait]
+impl OrderService for Stub {
+    type WatchOrderStream = Answers<WatchOrderResponse>;
+    type PlaceOrdersStream = Answers<PlaceOrdersResponse>;
+
+    async fn get_order(&self, request: Request<GetOrderRequest>) -> Result<Response<GetOrderResponse>, Status> {
+        self.0.add(&request);
+        match request.get_ref().order_id.as_str() {
+            "missing" => Err(ErrorDomain::ORDERS.not_found(ORDER_NOT_FOUND, "orders.v1.Order", "missing")),
+            "panic" => panic!("secret of the handler"),
+            "hang" => std::future::pending().await,
+            _ => {
+                tokio::task::yield_now().await;
+                DatabaseSpan::start("get_order", "SELECT orders", &Context::current()).end(None);
+                Ok(Response::new(GetOrderResponse::default()))
+            }
+        }
+    }
+
+    async fn watch_order(
+        &self,
+        request: Request<WatchOrderRequest>,
+    ) -> Result<Response<Answers<WatchOrderResponse>>, Status> {
+        self.0.add(&request);
+        let first = stream::iter([Ok(WatchOrderResponse::default())]);
+        Ok(Response::new(match request.get_ref().order_id.as_str() {
+            "panic" => Box::pin(first.chain(stream::once(late_panic()))),
+            "hang" => Box::pin(first.chain(stream::pending())),
+            "fail" => Box::pin(first.chain(stream::iter([Err(ErrorDomain::ORDERS.draining(Duration::ZERO))]))),
+            _ => Box::pin(first),
+        }))
+    }
+
+    async fn place_order(&self, _: Request<PlaceOrderRequest>) -> Result<Response<PlaceOrderResponse>, Status> {
+        Err(ErrorDomain::ORDERS.unimplemented())
+    }
+
+    async fn list_orders(&self, _: Request<ListOrdersRequest>) -> Result<Response<ListOrdersResponse>, Status> {
+        Err(ErrorDomain::ORDERS.unimplemented())
+    }
+
+    async fn cancel_order(&self, _: Request<CancelOrderRequest>) -> Result<Response<CancelOrderResponse>, Status> {
+        Err(ErrorDomain::ORDERS.unimplemented())
+    }
+
+    async fn fulfill_order(&self, _: Request<FulfillOrderRequest>) -> Result<Response<FulfillOrderResponse>, Status> {
+        Err(ErrorDomain::ORDERS.unimplemented())
+    }
+
+    async fn place_orders(
+        &self,
+        _: Request<Streaming<PlaceOrdersRequest>>,
+    ) -> Result<Response<Answers<PlaceOrdersResponse>>, Status> {
+        Err(ErrorDomain::ORDERS.unimplemented())
+    }
+}
+
+/// Later than the message before it, which is sent when the stream pauses.
+async fn late_panic() -> Result<WatchOrderResponse, Status> {
+    tokio::task::yield_now().await;
+    panic!("secret of the stream")
+}
