@@ -1,0 +1,85 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::DatabaseSettings;
+
+/// Connections of the write pool beside the writer's own: one each for the consumer, the relay, the sweep and one more.
+const BACKGROUND_CONNECTIONS: u32 = 4;
+/// How long one waits for a connection before the database counts as away.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A service's database: a pool for reads, and one for transactions, so that neither can starve the other. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Database {
+    reads: PgPool,
+    writes: PgPool,
+    settings: Arc<DatabaseSettings>,
+}
+
+impl Database {
+    /// Makes the pools without connecting: a service starts whether its database is there or not.
+    #[must_use]
+    pub fn connect_lazily(settings: DatabaseSettings, application_name: &str) -> Self {
+        let connect = session(&settings, application_name);
+        let pool = |connections| {
+            PgPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                // A round trip on every acquire, to find out what the statement itself would: a broken connection.
+                .test_before_acquire(false)
+                .connect_lazy_with(connect.clone())
+        };
+        Self {
+            reads: pool(settings.read_connections),
+            writes: pool(settings.write_connections + BACKGROUND_CONNECTIONS),
+            settings: Arc::new(settings),
+        }
+    }
+
+    /// The pool for reads outside any transaction.
+    #[must_use]
+    pub fn reads(&self) -> &PgPool {
+        &self.reads
+    }
+
+    /// The pool for transactions, and for the single statements of the relay and the sweep.
+    #[must_use]
+    pub fn writes(&self) -> &PgPool {
+        &self.writes
+    }
+
+    /// The settings that it was made from.
+    #[must_use]
+    pub fn settings(&self) -> &DatabaseSettings {
+        &self.settings
+    }
+
+    /// Connection options without the limits of a request's session, for migrations and for locks that are held long.
+    #[must_use]
+    pub fn unlimited_session(&self) -> PgConnectOptions {
+        self.settings.connect.clone()
+    }
+
+    /// Closes both pools, waiting for connections in use.
+    pub async fn close(&self) {
+        self.writes.close().await;
+        self.reads.close().await;
+    }
+}
+
+/// Every session defends the database against us (T6, T7): no statement or lock wait without end, no transaction left
+/// open, no half-open connection kept.
+fn session(settings: &DatabaseSettings, application_name: &str) -> PgConnectOptions {
+    let statement_timeout = format!("{}ms", settings.statement_timeout.as_millis());
+    settings.connect.clone().application_name(application_name).options([
+        ("statement_timeout", statement_timeout.as_str()),
+        ("lock_timeout", "200ms"),
+        ("idle_in_transaction_session_timeout", "10s"),
+        ("tcp_keepalives_idle", "10"),
+        ("tcp_keepalives_interval", "5"),
+        ("tcp_keepalives_count", "3"),
+    ])
+}

@@ -1,0 +1,132 @@
+use std::ops::Range;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::oneshot;
+
+use super::worker::Worker;
+use super::{Batch, Submission, WriteError};
+use crate::TransactionError;
+use crate::sqlstate::Verdict;
+use crate::transaction::in_time;
+
+/// Tries of a batch that keeps meeting deadlocks or locks that are not granted.
+const ATTEMPTS: u32 = 8;
+/// Pause before a try, growing with each.
+const PAUSE: Duration = Duration::from_millis(5);
+/// Longest pause between looks at a commit in doubt.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+type Reply<B> = oneshot::Sender<Result<<B as Batch>::Outcome, WriteError>>;
+
+impl<B: Batch> Worker<B> {
+    /// Writes the commands and answers every caller, whatever happens.
+    pub(super) async fn see_through(&self, taken: Vec<Submission<B>>) {
+        let mut commands = Vec::with_capacity(taken.len());
+        let mut contexts = Vec::with_capacity(taken.len());
+        let mut replies = Vec::with_capacity(taken.len());
+        for Submission { command, context, reply } in taken {
+            commands.push(command);
+            contexts.push(context);
+            replies.push(reply);
+        }
+        // Halves that are still to be written, in order: one piece unless a command's own data makes its batch fail.
+        let mut pieces: Vec<Range<usize>> = std::iter::once(0..commands.len()).collect();
+        while let Some(piece) = pieces.pop().filter(|piece| !piece.is_empty()) {
+            let started = SystemTime::now();
+            let result = self.settle(&commands[piece.clone()]).await;
+            self.record(started, &contexts[piece.clone()], result.as_ref().err());
+            match result {
+                Ok(outcomes) => {
+                    self.batch.committed(&outcomes);
+                    // From the front of what is left: pieces are taken in order.
+                    for (reply, outcome) in replies.drain(..piece.len()).zip(outcomes) {
+                        answer::<B>(reply, Ok(outcome));
+                    }
+                }
+                Err(WriteError::Refused) if piece.len() > 1 => {
+                    let middle = piece.start + piece.len() / 2;
+                    pieces.push(middle..piece.end);
+                    pieces.push(piece.start..middle);
+                }
+                Err(error) => {
+                    for reply in replies.drain(..piece.len()) {
+                        answer::<B>(reply, Err(error));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Repeats the transaction until its fate is certain.
+    async fn settle(&self, commands: &[B::Command]) -> Result<Vec<B::Outcome>, WriteError> {
+        let mut attempt = 0;
+        let mut in_doubt = false;
+        loop {
+            attempt += 1;
+            let failure = match self.attempt(commands).await {
+                Ok(outcomes) => return Ok(outcomes),
+                Err(failure) => failure,
+            };
+            in_doubt |= matches!(failure, TransactionError::InDoubt(_));
+            match failure.verdict() {
+                // While an earlier try is in doubt there is no answer to give, so neither patience nor tries run out.
+                None => log(B::OPERATION, &failure, "commit in doubt; submitting the same commands again"),
+                Some(Verdict::Again) if in_doubt || attempt < ATTEMPTS => {
+                    log(B::OPERATION, &failure, "transaction failed; trying again");
+                }
+                Some(Verdict::Away) if in_doubt => {
+                    log(B::OPERATION, &failure, "database away with a commit in doubt; waiting for it");
+                }
+                Some(Verdict::Again | Verdict::Away) => {
+                    log(B::OPERATION, &failure, "transaction given up");
+                    return Err(WriteError::Unavailable);
+                }
+                Some(Verdict::Command | Verdict::Bug) => {
+                    let error = source(&failure);
+                    if commands.len() == 1 {
+                        tracing::error!(db.operation.name = B::OPERATION, error, "the database refused a command");
+                    }
+                    return Err(WriteError::Refused);
+                }
+            }
+            tokio::time::sleep((PAUSE * attempt * attempt).min(LONGEST_PAUSE)).await;
+        }
+    }
+
+    async fn attempt(&self, commands: &[B::Command]) -> Result<Vec<B::Outcome>, TransactionError> {
+        let mut transaction = self.database.begin().await?;
+        match in_time(self.batch.apply(&mut transaction, commands)).await {
+            Ok(outcomes) => {
+                assert_eq!(outcomes.len(), commands.len(), "a batch gives each command its outcome");
+                transaction.commit().await?;
+                Ok(outcomes)
+            }
+            Err(error) => Err(transaction.roll_back(error).await),
+        }
+    }
+
+    fn record(&self, started: SystemTime, contexts: &[opentelemetry::Context], error: Option<&WriteError>) {
+        let ended = SystemTime::now();
+        let error = error.map(ToString::to_string);
+        crate::telemetry::operation(B::OPERATION, started, ended, error.is_none());
+        for context in contexts {
+            let size = contexts.len();
+            observability::spans::database(B::OPERATION, context, started, ended, size, error.as_deref());
+        }
+    }
+}
+
+fn answer<B: Batch>(reply: Reply<B>, result: Result<B::Outcome, WriteError>) {
+    // The caller may be gone: what was written stays written, and it can ask again.
+    drop(reply.send(result));
+}
+
+fn log(operation: &'static str, failure: &TransactionError, what: &'static str) {
+    tracing::warn!(db.operation.name = operation, error = source(failure), "{what}");
+}
+
+fn source(failure: &TransactionError) -> String {
+    match failure {
+        TransactionError::RolledBack(error) | TransactionError::InDoubt(error) => error.to_string(),
+    }
+}
