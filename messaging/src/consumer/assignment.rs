@@ -1,0 +1,184 @@
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use observability::names;
+use postgres::Database;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::positions::Partition;
+
+const WATERMARK_PATIENCE: Duration = Duration::from_secs(5);
+const BACK_OFF: Duration = Duration::from_millis(500);
+
+/// Which partitions are ours and where each stands. librdkafka calls it inside `poll`, on the consumer's own thread, so
+/// it may block: an assignment is not taken before its stored positions are known.
+pub(super) struct Assignment {
+    pub(super) group: &'static str,
+    pub(super) topic: &'static str,
+    pub(super) database: Database,
+    pub(super) runtime: Handle,
+    pub(super) stop: CancellationToken,
+    positions: Mutex<HashMap<i32, i64>>,
+}
+
+impl Assignment {
+    pub(super) fn new(
+        group: &'static str,
+        topic: &'static str,
+        database: Database,
+        runtime: Handle,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { group, topic, database, runtime, stop, positions: Mutex::new(HashMap::new()) }
+    }
+
+    /// The next offset of a partition that is ours.
+    pub(super) fn position(&self, partition: i32) -> Option<i64> {
+        self.lock().get(&partition).copied()
+    }
+
+    /// Says that a partition now stands at `next`, unless it was taken away meanwhile.
+    pub(super) fn moved(&self, partition: i32, next: i64) {
+        if let Some(position) = self.lock().get_mut(&partition) {
+            *position = next;
+        }
+    }
+
+    pub(super) fn partition(&self, partition: i32) -> Partition<'_> {
+        Partition { group: self.group, topic: self.topic, partition }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<i32, i64>> {
+        // Each use is one map operation: a panic elsewhere leaves it whole.
+        self.positions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn assign(&self, consumer: &BaseConsumer<Self>, granted: &TopicPartitionList) -> KafkaResult<()> {
+        let mut starts = TopicPartitionList::new();
+        for element in granted.elements() {
+            let partition = element.partition();
+            let Some(position) = self.find_position(consumer, partition) else {
+                return Ok(()); // Stopping: nothing will be read any more.
+            };
+            self.lock().insert(partition, position);
+            starts.add_partition_offset(self.topic, partition, Offset::Offset(position))?;
+        }
+        match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(&starts),
+            RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(&starts),
+        }
+    }
+
+    fn revoke(&self, consumer: &BaseConsumer<Self>, lost: &TopicPartitionList) -> KafkaResult<()> {
+        for element in lost.elements() {
+            self.lock().remove(&element.partition());
+            self.set_lag(element.partition(), 0);
+        }
+        match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_unassign(lost),
+            RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.unassign(),
+        }
+    }
+
+    /// The stored position, checked against what the broker has; tried until it is known. `None` when stopping.
+    fn find_position(&self, consumer: &BaseConsumer<Self>, partition: i32) -> Option<i64> {
+        while !self.stop.is_cancelled() {
+            match self.checked_position(consumer, partition) {
+                Ok(position) => return Some(position),
+                Err(problem) => tracing::warn!(
+                    messaging.destination.name = self.topic,
+                    messaging.destination.partition.id = partition,
+                    problem,
+                    "the stored position is not known yet"
+                ),
+            }
+            std::thread::sleep(BACK_OFF);
+        }
+        None
+    }
+
+    fn checked_position(&self, consumer: &BaseConsumer<Self>, partition: i32) -> Result<i64, String> {
+        let (low, high) = consumer
+            .fetch_watermarks(self.topic, partition, WATERMARK_PATIENCE)
+            .map_err(|error: KafkaError| error.to_string())?;
+        let place = self.partition(partition);
+        let stored = self.runtime.block_on(place.load(&self.database, low)).map_err(|error| error.to_string())?;
+        if (low..=high).contains(&stored) {
+            return Ok(stored);
+        }
+        // The topic was created anew, or what was next is no longer kept (C1).
+        tracing::error!(
+            messaging.destination.name = self.topic,
+            messaging.destination.partition.id = partition,
+            stored,
+            low,
+            high,
+            "the stored position is outside of what the broker has; starting at the lowest offset"
+        );
+        metrics::counter!(names::KAFKA_CONSUMER_POSITION_RESETS, "messaging_destination_name" => self.topic)
+            .increment(1);
+        self.runtime.block_on(place.reset(&self.database, stored, low)).map_err(|error| error.to_string())?;
+        self.runtime.block_on(place.load(&self.database, low)).map_err(|error| error.to_string())
+    }
+
+    fn set_lag(&self, partition: i32, lag: i64) {
+        metrics::gauge!(
+            names::KAFKA_CONSUMER_LAG,
+            "messaging_destination_name" => self.topic,
+            "partition" => partition.to_string(),
+        )
+        .set(f64::from(i32::try_from(lag).unwrap_or(i32::MAX)));
+    }
+}
+
+impl ClientContext for Assignment {
+    /// Once a second: how far each of our partitions is behind.
+    fn stats(&self, statistics: Statistics) {
+        let Some(topic) = statistics.topics.get(self.topic) else { return };
+        for (partition, seen) in &topic.partitions {
+            if let Some(position) = self.position(*partition)
+                && seen.hi_offset >= 0
+            {
+                self.set_lag(*partition, (seen.hi_offset - position).max(0));
+            }
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(error = %error, reason, "librdkafka");
+    }
+}
+
+impl ConsumerContext for Assignment {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, what: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        let done = match what {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                tracing::info!(
+                    messaging.destination.name = self.topic,
+                    count = partitions.count(),
+                    "partitions assigned"
+                );
+                self.assign(consumer, partitions)
+            }
+            // Revoked, lost, or an error after which nothing can be ours.
+            _ => {
+                tracing::info!(
+                    messaging.destination.name = self.topic,
+                    count = partitions.count(),
+                    "partitions revoked"
+                );
+                self.revoke(consumer, partitions)
+            }
+        };
+        if let Err(error) = done {
+            // The group notices that nothing is fetched or the session ends; the next rebalance repairs it.
+            tracing::error!(error = %error, "rebalance failed");
+        }
+    }
+}

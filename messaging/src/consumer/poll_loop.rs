@@ -1,0 +1,185 @@
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use postgres::Database;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::Handler;
+use super::assignment::Assignment;
+use super::partition_batch::{Done, PartitionBatch};
+use crate::KafkaSettings;
+use crate::record::Record;
+
+/// Longest wait for a record; also how soon a stop is noticed.
+const POLL: Duration = Duration::from_millis(100);
+/// Pause before a partition whose transaction failed is tried again.
+const BACK_OFF: Duration = Duration::from_millis(200);
+/// Pause before a consumer that failed is rebuilt.
+const REBUILD_PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) struct PollLoop<H: Handler> {
+    pub(super) settings: KafkaSettings,
+    pub(super) topic: &'static str,
+    pub(super) group: &'static str,
+    pub(super) handler: H,
+    pub(super) database: Database,
+    pub(super) stop: CancellationToken,
+    pub(super) runtime: Handle,
+}
+
+/// Records of one partition that are not committed yet, and when to try (again).
+struct Pending {
+    records: Vec<Record>,
+    due: Instant,
+    paused: bool,
+}
+
+type Consumer = BaseConsumer<Assignment>;
+
+impl<H: Handler> PollLoop<H> {
+    /// Consumes until stopped; a consumer that fails is built anew.
+    pub(super) fn run_until_stopped(self) {
+        while !self.stop.is_cancelled() {
+            if let Err(error) = self.consume() {
+                tracing::error!(error = %error, "the consumer failed and is built anew");
+                std::thread::sleep(REBUILD_PAUSE);
+            }
+        }
+    }
+
+    fn build(&self) -> Result<Consumer, KafkaError> {
+        let (database, runtime) = (self.database.clone(), self.runtime.clone());
+        let assignment = Assignment::new(self.group, self.topic, database, runtime, self.stop.clone());
+        let consumer: Consumer = self
+            .settings
+            .client(self.group)
+            .set("group.id", self.group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            // A position outside of what the broker has is looked at, not jumped over: see `Assignment`.
+            .set("auto.offset.reset", "error")
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", "6000")
+            .set("heartbeat.interval.ms", "2000")
+            .set("max.poll.interval.ms", "60000")
+            .set("queued.max.messages.kbytes", "8192")
+            .set("fetch.wait.max.ms", "100")
+            .set("statistics.interval.ms", "1000")
+            .create_with_context(assignment)?;
+        consumer.subscribe(&[self.topic])?;
+        Ok(consumer)
+    }
+
+    fn consume(&self) -> Result<(), KafkaError> {
+        let consumer = self.build()?;
+        let mut pending: BTreeMap<i32, Pending> = BTreeMap::new();
+        while !self.stop.is_cancelled() {
+            self.gather(&consumer, &mut pending)?;
+            // What was taken away meanwhile is another consumer's now.
+            pending.retain(|partition, _| consumer.context().position(*partition).is_some());
+            let mut committed = TopicPartitionList::new();
+            for (partition, waiting) in &mut pending {
+                if waiting.due <= Instant::now() {
+                    self.work_off(&consumer, *partition, waiting, &mut committed)?;
+                }
+            }
+            pending.retain(|_, waiting| !waiting.records.is_empty());
+            if committed.count() > 0 {
+                // For lag tools only: nothing depends on it, so nobody waits for it.
+                if let Err(error) = consumer.commit(&committed, CommitMode::Async) {
+                    tracing::debug!(error = %error, "kafka's own offsets were not committed");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Polls until nothing more is there, or enough is.
+    fn gather(&self, consumer: &Consumer, pending: &mut BTreeMap<i32, Pending>) -> Result<(), KafkaError> {
+        let next_try = pending.values().map(|waiting| waiting.due).min();
+        let mut wait = next_try.map_or(POLL, |due| due.saturating_duration_since(Instant::now()).min(POLL));
+        for _ in 0..self.settings.consumer_batch {
+            let Some(polled) = consumer.poll(wait) else { break };
+            wait = Duration::ZERO;
+            let record = match polled {
+                Ok(message) => Record::of(&message),
+                Err(error) if needs_new_consumer(&error) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(error = %error, "kafka can't be read for the moment");
+                    continue;
+                }
+            };
+            pending
+                .entry(record.partition)
+                .or_insert_with(|| Pending { records: Vec::new(), due: Instant::now(), paused: false })
+                .records
+                .push(record);
+        }
+        Ok(())
+    }
+
+    fn work_off(
+        &self,
+        consumer: &Consumer,
+        partition: i32,
+        waiting: &mut Pending,
+        committed: &mut TopicPartitionList,
+    ) -> Result<(), KafkaError> {
+        let assignment = consumer.context();
+        let Some(position) = assignment.position(partition) else { return Ok(()) };
+        let place = assignment.partition(partition);
+        let records = std::mem::take(&mut waiting.records);
+        let batch = PartitionBatch { place, handler: &self.handler, database: &self.database };
+        let Done { next, left, moved_by_another } = self.runtime.block_on(batch.process(position, records));
+
+        if next != position {
+            assignment.moved(partition, next);
+            committed.add_partition_offset(self.topic, partition, Offset::Offset(next))?;
+        }
+        if moved_by_another {
+            self.follow(consumer, partition)?;
+        }
+        waiting.records = left;
+        let stuck = !waiting.records.is_empty();
+        waiting.due = Instant::now() + if stuck { BACK_OFF } else { Duration::ZERO };
+        if stuck != waiting.paused {
+            let mut one = TopicPartitionList::new();
+            one.add_partition(self.topic, partition);
+            if stuck {
+                consumer.pause(&one)?
+            } else {
+                consumer.resume(&one)?
+            }
+            waiting.paused = stuck;
+        }
+        Ok(())
+    }
+
+    /// The position was moved by somebody else, so we may have lost the partition without knowing, or committed without
+    /// being told: go on from where it stands now.
+    fn follow(&self, consumer: &Consumer, partition: i32) -> Result<(), KafkaError> {
+        let assignment = consumer.context();
+        let stored = self.runtime.block_on(assignment.partition(partition).load(&self.database, 0));
+        let Ok(stored) = stored else {
+            return Err(KafkaError::Canceled); // Rebuilt, it reads the position as soon as the database is there.
+        };
+        tracing::warn!(
+            messaging.destination.name = self.topic,
+            messaging.destination.partition.id = partition,
+            stored,
+            "the stored position was moved by another consumer; going on from there"
+        );
+        assignment.moved(partition, stored);
+        consumer.seek(self.topic, partition, Offset::Offset(stored), Duration::from_secs(5))
+    }
+}
+
+/// Fatal errors and a position that the broker does not have: building anew looks at everything again.
+fn needs_new_consumer(error: &KafkaError) -> bool {
+    use rdkafka::error::RDKafkaErrorCode::{AutoOffsetReset, Fatal, OffsetOutOfRange};
+    matches!(error.rdkafka_error_code(), Some(AutoOffsetReset | Fatal | OffsetOutOfRange))
+}

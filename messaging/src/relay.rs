@@ -1,0 +1,162 @@
+//! The relay: publishes the outbox, in order, and deletes what the brokers acknowledged.
+//!
+//! One relay leads for each database, whatever number of replicas there is ([`leadership`]). It reads rows by id (never by
+//! a cursor: a transaction that commits late has lower ids, R1), hands the whole batch to an idempotent producer, awaits
+//! all acknowledgements together, and deletes exactly the rows that were acknowledged (R2). Everything else stays and is
+//! tried again: unknown topics, brokers that are away, a producer that gave up. Only what no broker will ever take is
+//! final, and becomes a dead letter (R4).
+
+mod backlog;
+mod leadership;
+mod publish;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use postgres::Database;
+use runtime::tasks::TaskGroup;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use self::leadership::Leadership;
+use self::publish::{Published, Publisher};
+use crate::{KafkaSettings, topics};
+
+/// Pause after a round that failed; brokers that are away are asked again by librdkafka itself.
+const BACK_OFF: Duration = Duration::from_millis(500);
+/// How long a round may go on after the stop.
+const LAST_ROUND: Duration = Duration::from_secs(2);
+
+/// Wakes the relay of this process, so that what was just committed does not wait for the next look at the table (R5).
+#[derive(Clone, Debug, Default)]
+pub struct RelayWaker(Arc<Notify>);
+
+impl RelayWaker {
+    /// There may be new rows. Cheap, never blocks, many calls count as one.
+    pub fn wake(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// A running relay.
+#[derive(Debug)]
+pub struct Relay {
+    leading: watch::Receiver<bool>,
+}
+
+impl Relay {
+    /// Spawns the relay's tasks. It begins once `schema_ready` says that there is an outbox. `source` is the service's
+    /// name, as in `ce_source`.
+    #[must_use]
+    pub fn start(
+        settings: KafkaSettings,
+        source: &'static str,
+        database: Database,
+        waker: RelayWaker,
+        schema_ready: CancellationToken,
+        tasks: &TaskGroup,
+    ) -> Self {
+        let (say_leading, leading) = watch::channel(false);
+        let stop = tasks.stop_token();
+        let lead = Leader { settings, source, database, waker, stop: stop.clone() };
+        tasks.spawn("relay", async move {
+            tokio::select! {
+                () = schema_ready.cancelled() => {}
+                () = stop.cancelled() => return Ok::<(), Infallible>(()),
+            }
+            while !stop.is_cancelled() {
+                if let Some(mut leadership) = Leadership::acquire(&lead.database, &stop).await {
+                    tracing::info!("this replica's relay leads");
+                    say_leading.send_replace(true);
+                    let publishing = lead.publish_until_stopped();
+                    tokio::select! {
+                        () = publishing => leadership.release().await,
+                        () = leadership.lost() => tracing::warn!("leadership of the relay lost"),
+                        // Brokers that are away must not hold up the end; what was not acknowledged stays in the outbox.
+                        () = lead.patience_after_stop() => tracing::info!("the relay leaves records for the next one"),
+                    }
+                    say_leading.send_replace(false);
+                    backlog::forget();
+                }
+            }
+            Ok(())
+        });
+        Self { leading }
+    }
+
+    /// Whether this replica's relay leads. Other work that one replica at a time should do follows it.
+    #[must_use]
+    pub fn leading(&self) -> watch::Receiver<bool> {
+        self.leading.clone()
+    }
+}
+
+struct Leader {
+    settings: KafkaSettings,
+    source: &'static str,
+    database: Database,
+    waker: RelayWaker,
+    stop: CancellationToken,
+}
+
+impl Leader {
+    /// Dropped when leadership is lost: the producer goes with it, and with it everything that was not sent yet. No
+    /// transaction is open across an await here, so nothing is cut in half.
+    async fn publish_until_stopped(&self) {
+        let mut publisher: Option<Publisher> = None;
+        let mut backlog = backlog::Backlog::new(self.database.clone());
+        while !self.stop.is_cancelled() {
+            let ready = match publisher.take() {
+                Some(publisher) => Ok(publisher),
+                None => self.new_publisher().await,
+            };
+            backlog.measure().await;
+            let published = match ready {
+                Ok(made) => {
+                    let round = made.round().await;
+                    // A producer that failed for good is dropped, and a new one made after another look at the topics.
+                    if !matches!(round, Published::ProducerBroken) {
+                        publisher = Some(made);
+                    }
+                    round
+                }
+                Err(problem) => {
+                    tracing::warn!(problem, "the relay waits for kafka");
+                    Published::ProducerBroken
+                }
+            };
+            match published {
+                // There may be more where this came from.
+                Published::All { full: true } => {}
+                Published::All { full: false } => self.idle(self.settings.relay_poll_interval).await,
+                Published::NotAll | Published::ProducerBroken => self.pause(BACK_OFF).await,
+            }
+        }
+        backlog::forget();
+    }
+
+    async fn patience_after_stop(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(LAST_ROUND).await;
+    }
+
+    async fn new_publisher(&self) -> Result<Publisher, String> {
+        topics::ensure(&self.settings).await.map_err(|error| error.to_string())?;
+        Publisher::new(&self.settings, self.source, self.database.clone()).map_err(|error| error.to_string())
+    }
+
+    async fn idle(&self, longest: Duration) {
+        tokio::select! {
+            () = self.waker.0.notified() => {}
+            () = self.pause(longest) => {}
+        }
+    }
+
+    async fn pause(&self, length: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(length) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+}
