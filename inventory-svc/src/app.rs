@@ -1,0 +1,81 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use messaging::relay::{Relay, RelayWaker};
+use messaging::{consumer, kafka_probe};
+use postgres::{Database, Writer};
+use proto::inventory::v1::inventory_service_server::{InventoryServiceServer, SERVICE_NAME};
+use proto::topics;
+use runtime::bootstrap::{RuntimeHandle, Service, StartError};
+use runtime::settings::SettingsReader;
+use runtime::tasks::TaskGroup;
+use tonic::service::Routes;
+use transport::error::ErrorDomain;
+
+use crate::events::OrderEvents;
+use crate::grpc::InventoryApi;
+use crate::settings::InventorySettings;
+use crate::store::StockStore;
+use crate::use_cases::Inventory;
+
+/// The running service. Its parts stop in the order of the fields.
+#[derive(Debug)]
+pub struct InventoryService {
+    serving: TaskGroup,
+    consuming: TaskGroup,
+    writing: TaskGroup,
+    relaying: TaskGroup,
+    probing: TaskGroup,
+    database: Database,
+}
+
+impl Service for InventoryService {
+    const NAME: &'static str = topics::INVENTORY_SERVICE;
+    const ABOUT: &'static str = "Owns the stock and promises it to orders, never more than there is.";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const GRPC_LISTEN: &'static str = "0.0.0.0:50052";
+    const ADMIN_LISTEN: &'static str = "0.0.0.0:9465";
+    const HTTP_LISTEN: &'static str = "0.0.0.0:8081";
+
+    type Settings = InventorySettings;
+
+    fn read_settings(reader: &mut SettingsReader) -> InventorySettings {
+        InventorySettings::read(reader, Self::GRPC_LISTEN)
+    }
+
+    async fn start(settings: InventorySettings, runtime: RuntimeHandle) -> Result<Self, StartError> {
+        let group = |name| TaskGroup::new(name, &runtime.supervisor);
+        let (serving, consuming, writing) = (group("grpc"), group("consumer"), group("writer"));
+        let (relaying, probing) = (group("relay"), group("probes"));
+        let listener = transport::server::bind(&settings.server).await?;
+
+        let database = Database::connect_lazily(settings.database, Self::NAME);
+        let schema_ready = database.watch(sqlx::migrate!("../migrations/inventory"), &runtime.health, &probing);
+        kafka_probe::watch(&settings.kafka, &runtime.health, &probing)?;
+
+        let relay = RelayWaker::default();
+        let store = StockStore::new(relay.clone());
+        let writer = Writer::start(Arc::new(store.clone()), &database, &writing);
+        let (kafka, ready) = (settings.kafka, schema_ready);
+        drop(Relay::start(kafka.clone(), Self::NAME, database.clone(), relay, ready.clone(), &relaying));
+        let events = OrderEvents::new(store);
+        consumer::start(kafka, topics::ORDERS, Self::NAME, events, database.clone(), ready, &consuming);
+
+        let api = InventoryServiceServer::new(InventoryApi::new(Inventory::new(database.clone(), writer)));
+        let (health, stop) = (runtime.health, serving.stop_token());
+        serving.spawn("grpc", async move {
+            let routes = Routes::new(api);
+            let domain = ErrorDomain::INVENTORY;
+            transport::server::serve(listener, settings.server, routes, &[SERVICE_NAME], domain, &health, stop).await
+        });
+        Ok(Self { serving, consuming, writing, relaying, probing, database })
+    }
+
+    async fn drain(self, limit: Duration) {
+        let end = Instant::now() + limit;
+        for part in [&self.serving, &self.consuming, &self.writing, &self.relaying, &self.probing] {
+            part.stop(end.saturating_duration_since(Instant::now())).await;
+        }
+        self.database.close().await;
+    }
+}

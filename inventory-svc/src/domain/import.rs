@@ -1,0 +1,92 @@
+//! Rows of a stock import.
+
+use proto::values::{ImportId, Money, Sku};
+use time::OffsetDateTime;
+
+use super::stock::{Stock, StockItem};
+
+/// A row: what arrived, was lost or is to be called or priced otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportRow {
+    /// Names the import; with [`ImportRow::row`] it makes a repetition known.
+    pub import_id: ImportId,
+    /// Number of the row in its import, from 1.
+    pub row: u64,
+    /// What.
+    pub sku: Sku,
+    /// New name; none leaves it as it is.
+    pub name: Option<String>,
+    /// New price; none leaves it as it is, and is no way to begin with.
+    pub unit_price: Option<Money>,
+    /// Units to add; negative ones are a loss or a correction.
+    pub quantity: i64,
+}
+
+/// Why a row is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowRefusal {
+    /// A SKU that does not exist yet needs a price.
+    NewSkuWithoutPrice,
+    /// The correction takes away more than is there and not held.
+    BelowReserved,
+    /// More units than the platform counts.
+    TooMany,
+}
+
+impl RowRefusal {
+    /// Stable code, for `RowError.reason`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NewSkuWithoutPrice => "UNIT_PRICE_REQUIRED",
+            Self::BelowReserved => "BELOW_RESERVED",
+            Self::TooMany => "QUANTITY_TOO_LARGE",
+        }
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::NewSkuWithoutPrice => "the SKU does not exist yet: give it a unit_price",
+            Self::BelowReserved => "would take away units that are held for orders, or more than there are",
+            Self::TooMany => "on_hand would exceed 10^15 units",
+        }
+    }
+}
+
+/// The most units of a SKU.
+const MOST_ON_HAND: i64 = 1_000_000_000_000_000;
+
+/// Applies a row to the stock; a refused row changes nothing.
+///
+/// # Errors
+/// [`RowRefusal`].
+pub fn apply_row(stock: &mut Stock, row: &ImportRow, now: OffsetDateTime) -> Result<(), RowRefusal> {
+    let before = match (stock.get(&row.sku), row.unit_price) {
+        (Some(item), _) => item.clone(),
+        (None, Some(unit_price)) => StockItem {
+            sku: row.sku.clone(),
+            name: row.sku.to_string(),
+            unit_price,
+            on_hand: 0,
+            reserved: 0,
+            update_time: now,
+        },
+        (None, None) => return Err(RowRefusal::NewSkuWithoutPrice),
+    };
+    let on_hand = before.on_hand.checked_add(row.quantity).filter(|units| *units <= MOST_ON_HAND);
+    let on_hand = on_hand.ok_or(RowRefusal::TooMany)?;
+    if on_hand < before.reserved {
+        return Err(RowRefusal::BelowReserved);
+    }
+    let after = StockItem {
+        name: row.name.clone().unwrap_or_else(|| before.name.clone()),
+        unit_price: row.unit_price.unwrap_or(before.unit_price),
+        on_hand,
+        update_time: now,
+        ..before
+    };
+    stock.insert(row.sku.clone(), after);
+    Ok(())
+}

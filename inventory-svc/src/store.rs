@@ -1,0 +1,98 @@
+//! Stock and reservations in Postgres.
+//!
+//! Every write is a batch of [commands](crate::domain::ledger::Command), whether one caller or many are behind it, whether
+//! they came over gRPC (through the writer) or from Kafka (in the consumer's transaction). A batch runs in four steps:
+//!
+//! 1. [`lock`]: take every lock, in one order (T1): rows of imports, new SKUs, reservations by id, SKUs by name. Claim the
+//!    reservations that don't exist yet by inserting them (T3). Then read what is there.
+//! 2. The [ledger](crate::domain::ledger) applies the commands, in their order, in memory.
+//! 3. [`save`]: write one net change for each row (T2), the outbox rows after the row locks (R1), the stock last.
+//! 4. Commit, by whoever opened the transaction.
+
+mod events;
+mod lock;
+pub mod reads;
+mod rows;
+mod save;
+
+use futures::future::BoxFuture;
+use messaging::outbox;
+use messaging::relay::RelayWaker;
+use observability::propagation::TraceHeaders;
+use postgres::{Batch, Transaction};
+use time::OffsetDateTime;
+
+use crate::domain::ledger::{Command, Outcome};
+
+/// A command, and the trace that its event belongs to.
+#[derive(Clone, Debug)]
+pub struct Submitted {
+    /// What is wanted.
+    pub command: Command,
+    /// The request or record behind it.
+    pub trace: TraceHeaders,
+}
+
+/// Writes batches of commands.
+#[derive(Clone, Debug)]
+pub struct StockStore {
+    relay: RelayWaker,
+}
+
+impl StockStore {
+    /// `relay` is woken when something was committed.
+    #[must_use]
+    pub fn new(relay: RelayWaker) -> Self {
+        Self { relay }
+    }
+
+    /// Wakes whoever waits for committed events.
+    pub fn wake(&self) {
+        self.relay.wake();
+    }
+}
+
+impl Batch for StockStore {
+    const OPERATION: &'static str = "write_stock";
+    type Command = Submitted;
+    type Outcome = Outcome;
+
+    fn apply<'t>(
+        &'t self,
+        transaction: &'t mut Transaction,
+        commands: &'t [Submitted],
+    ) -> BoxFuture<'t, Result<Vec<Outcome>, sqlx::Error>> {
+        Box::pin(apply(transaction, commands))
+    }
+
+    fn committed(&self, _outcomes: &[Outcome]) {
+        self.wake();
+    }
+}
+
+/// Applies `commands` in their order; one outcome each.
+///
+/// # Errors
+/// Those of the database; the transaction is then to be rolled back.
+pub async fn apply(transaction: &mut Transaction, commands: &[Submitted]) -> Result<Vec<Outcome>, sqlx::Error> {
+    let now = database_now();
+    let (mut ledger, claims) = lock::lock_and_load(transaction, commands, now).await?;
+    let mut records = Vec::new();
+    let mut outcomes = Vec::with_capacity(commands.len());
+    for Submitted { command, trace } in commands {
+        let outcome = ledger.apply(command, now);
+        records.extend(events::event_of(&outcome, trace));
+        outcomes.push(outcome);
+    }
+    save::reservations(transaction, &ledger, &claims).await?;
+    save::refused_rows(transaction, &ledger, &claims).await?;
+    outbox::append(transaction, &records).await?;
+    save::stock(transaction, &ledger).await?;
+    Ok(outcomes)
+}
+
+/// Now, in the microseconds that Postgres keeps: what is answered is what will be read.
+fn database_now() -> OffsetDateTime {
+    let now = OffsetDateTime::now_utc();
+    now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now)
+}
