@@ -61,8 +61,9 @@ impl Service for InventoryService {
         let events = OrderEvents::new(store);
         consumer::start(kafka, topics::ORDERS, Self::NAME, events, database.clone(), ready, &consuming);
 
-        let api = InventoryServiceServer::new(InventoryApi::new(Inventory::new(database.clone(), writer)));
         let (health, stop) = (runtime.health, serving.stop_token());
+        let inventory = Inventory::new(database.clone(), writer);
+        let api = InventoryServiceServer::new(InventoryApi::new(inventory, stop.clone()));
         serving.spawn("grpc", async move {
             let routes = Routes::new(api);
             let domain = ErrorDomain::INVENTORY;
@@ -74,7 +75,8 @@ impl Service for InventoryService {
     async fn drain(self, limit: Duration) {
         let end = Instant::now() + limit;
         for part in [&self.serving, &self.consuming, &self.writing, &self.relaying, &self.probing] {
-            part.stop(end.saturating_duration_since(Instant::now())).await;
+            // A part that hangs leaves half of the time to the others.
+            part.stop(end.saturating_duration_since(Instant::now()) / 2).await;
         }
         self.database.close().await;
     }

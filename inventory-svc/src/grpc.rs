@@ -4,10 +4,13 @@ mod convert;
 mod errors;
 mod parse;
 
+use futures::StreamExt as _;
 use proto::inventory::v1 as api;
 use proto::inventory::v1::inventory_service_server::InventoryService;
 use proto::reasons;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
+use transport::draining::until_draining;
 use transport::paging;
 
 use self::errors::{DOMAIN, SKU_TYPE, of_read, of_write};
@@ -17,13 +20,14 @@ use crate::use_cases::Inventory;
 #[derive(Debug)]
 pub struct InventoryApi {
     inventory: Inventory,
+    stop: CancellationToken,
 }
 
 impl InventoryApi {
-    /// Over the use cases.
+    /// Over the use cases. Imports end when `stop` is cancelled.
     #[must_use]
-    pub fn new(inventory: Inventory) -> Self {
-        Self { inventory }
+    pub fn new(inventory: Inventory, stop: CancellationToken) -> Self {
+        Self { inventory, stop }
     }
 }
 
@@ -82,10 +86,11 @@ impl InventoryService for InventoryApi {
         &self,
         request: Request<Streaming<api::ImportStockRequest>>,
     ) -> Result<Response<api::ImportStockResponse>, Status> {
-        let mut rows = request.into_inner();
+        let mut rows = until_draining(request.into_inner(), self.stop.clone(), DOMAIN);
         let mut import = self.inventory.import();
         let mut import_id = None;
-        while let Some(row) = rows.message().await? {
+        while let Some(row) = rows.next().await {
+            let row = row?;
             let import_id = parse::import_id(&mut import_id, &row)?;
             match parse::row(import_id, row) {
                 Ok(row) => import.row(row).await.map_err(of_write)?,

@@ -70,8 +70,8 @@ impl Service for OrderService {
         let events = StockEvents::new(store);
         consumer::start(kafka, topics::INVENTORY, Self::NAME, events, database.clone(), ready, &consuming);
 
-        let api = OrderServiceServer::new(OrderApi::new(orders));
         let (health, stop) = (runtime.health, serving.stop_token());
+        let api = OrderServiceServer::new(OrderApi::new(orders, stop.clone()));
         serving.spawn("grpc", async move {
             let routes = Routes::new(api);
             let domain = ErrorDomain::ORDERS;
@@ -83,7 +83,8 @@ impl Service for OrderService {
     async fn drain(self, limit: Duration) {
         let end = Instant::now() + limit;
         for part in [&self.serving, &self.consuming, &self.writing, &self.relaying, &self.probing] {
-            part.stop(end.saturating_duration_since(Instant::now())).await;
+            // A part that hangs leaves half of the time to the others.
+            part.stop(end.saturating_duration_since(Instant::now()) / 2).await;
         }
         self.database.close().await;
     }

@@ -7,6 +7,7 @@ mod streams;
 
 use proto::orders::v1 as api;
 use proto::orders::v1::order_service_server::OrderService;
+use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 use transport::deadline::Deadline;
@@ -20,13 +21,14 @@ use crate::use_cases::Orders;
 #[derive(Debug)]
 pub struct OrderApi {
     orders: Orders,
+    stop: CancellationToken,
 }
 
 impl OrderApi {
-    /// Over the use cases.
+    /// Over the use cases. Streams end when `stop` is cancelled.
     #[must_use]
-    pub fn new(orders: Orders) -> Self {
-        Self { orders }
+    pub fn new(orders: Orders, stop: CancellationToken) -> Self {
+        Self { orders, stop }
     }
 }
 
@@ -98,7 +100,7 @@ impl OrderService for OrderApi {
         let after_version = request.get_ref().after_version;
         let watched = self.orders.watch(order_id, after_version).await.map_err(|error| of_read(&error))?;
         let versions = watched.ok_or_else(|| order_not_found(order_id))?;
-        Ok(Response::new(streams::watch(versions)))
+        Ok(Response::new(streams::watch(versions, self.stop.clone())))
     }
 
     async fn place_orders(
@@ -106,6 +108,7 @@ impl OrderService for OrderApi {
         request: Request<Streaming<api::PlaceOrdersRequest>>,
     ) -> Result<Response<PlaceOrdersStream>, Status> {
         let deadline = Deadline::of_stream(&request);
-        Ok(Response::new(streams::place(self.orders.clone(), request.into_inner(), deadline)))
+        let (orders, stop) = (self.orders.clone(), self.stop.clone());
+        Ok(Response::new(streams::place(orders, request.into_inner(), deadline, stop)))
     }
 }

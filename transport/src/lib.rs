@@ -13,6 +13,7 @@
 
 pub mod client;
 pub mod deadline;
+pub mod draining;
 pub mod error;
 pub mod server;
 

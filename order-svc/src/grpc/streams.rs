@@ -5,10 +5,12 @@ use futures::{Stream, StreamExt as _};
 use opentelemetry::Context;
 use opentelemetry::context::FutureExt as _;
 use proto::orders::v1 as api;
+use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 use transport::deadline::{DEFAULT, Deadline};
+use transport::draining::{farewell, until_draining};
 
-use super::errors::{of_place, of_read};
+use super::errors::{DOMAIN, of_place, of_read};
 use super::{convert, parse};
 use crate::use_cases::{Orders, WatchedOrder};
 
@@ -18,12 +20,15 @@ pub(super) type PlaceOrdersStream = BoxStream<'static, Result<api::PlaceOrdersRe
 /// Orders of one stream that are in flight; further ones are not read, which holds the sender back (HTTP/2 flow control).
 const IN_FLIGHT: usize = 64;
 
-pub(super) fn watch(versions: impl Stream<Item = WatchedOrder> + Send + 'static) -> WatchOrderStream {
+pub(super) fn watch(
+    versions: impl Stream<Item = WatchedOrder> + Send + 'static,
+    stop: CancellationToken,
+) -> WatchOrderStream {
     let response = |version: WatchedOrder| match version {
         Ok(order) => Ok(api::WatchOrderResponse { order: Some(convert::order(order)) }),
         Err(error) => Err(of_read(&error)),
     };
-    versions.map(response).boxed()
+    until_draining(versions.map(response), stop, DOMAIN)
 }
 
 /// Places each order of the stream as PlaceOrder would; one bad order fails alone.
@@ -31,13 +36,16 @@ pub(super) fn place(
     orders: Orders,
     requests: Streaming<api::PlaceOrdersRequest>,
     stream_deadline: Option<Deadline>,
+    stop: CancellationToken,
 ) -> PlaceOrdersStream {
     let stream_context = Context::current();
+    // No further order is taken while draining; those in flight are answered before the stream ends.
+    let requests = requests.take_until(stop.clone().cancelled_owned());
     let placing = requests.map(move |request| {
         let (orders, context) = (orders.clone(), stream_context.clone());
         async move { place_one(&orders, request?, stream_deadline).with_context(context).await }
     });
-    placing.buffer_unordered(IN_FLIGHT).boxed()
+    placing.buffer_unordered(IN_FLIGHT).chain(farewell(stop, DOMAIN)).boxed()
 }
 
 async fn place_one(
