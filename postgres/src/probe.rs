@@ -5,6 +5,7 @@ use runtime::health::{Health, Impact};
 use runtime::tasks::TaskGroup;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPoolOptions;
+use sqlx::{Connection as _, PgConnection};
 use tokio_util::sync::CancellationToken;
 
 use crate::Database;
@@ -40,7 +41,7 @@ impl Database {
                 }
                 // Migrations may take long and are not to be cut short; a look may not.
                 let looked = if announced.is_cancelled() {
-                    let look = tokio::time::timeout(PATIENCE, database.answers());
+                    let look = tokio::time::timeout(PATIENCE * 2, database.answers());
                     look.await.unwrap_or_else(|_| Err("no answer".to_owned()))
                 } else {
                     database.migrate(&migrator).await
@@ -65,6 +66,7 @@ impl Database {
     }
 
     async fn migrate(&self, migrator: &Migrator) -> Result<(), String> {
+        self.connects().await?;
         // A pool of its own: migrations may take longer than a request's session allows.
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(PATIENCE);
         let pool = pool.connect_with(self.unlimited_session()).await.map_err(|error| error.to_string())?;
@@ -75,6 +77,19 @@ impl Database {
 
     async fn answers(&self) -> Result<(), String> {
         let answer: Result<i32, sqlx::Error> = sqlx::query_scalar("select 1").fetch_one(self.reads()).await;
-        answer.map(|_| ()).map_err(|error| error.to_string())
+        match answer {
+            Ok(_) => Ok(()),
+            // A pool says only that it has no connection to give, not why.
+            Err(sqlx::Error::PoolTimedOut) => self.connects().await,
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Opens a connection and closes it again.
+    async fn connects(&self) -> Result<(), String> {
+        let session = self.unlimited_session();
+        let connecting = tokio::time::timeout(PATIENCE, PgConnection::connect_with(&session));
+        let connection = connecting.await.map_err(|_| "no answer".to_owned())?.map_err(|error| error.to_string())?;
+        connection.close().await.map_err(|error| error.to_string())
     }
 }
