@@ -281,6 +281,12 @@ mod tests {
     fn leave_behind(mut command: Command, spec: &ServerSpec) -> Child {
         let child = command.stdout(Stdio::null()).spawn().unwrap();
         fs::write(&spec.pid_file, child.id().to_string()).unwrap();
+        // Its command line is empty for a moment after the program was replaced.
+        let patience = Instant::now() + STOP_LIMIT;
+        while !is_running(read_pid(&spec.pid_file).unwrap(), &spec.mark) {
+            assert!(Instant::now() < patience, "the child does not show its command line");
+            std::thread::yield_now();
+        }
         child
     }
 

@@ -52,7 +52,7 @@ async fn record_survives_a_crash_and_a_stop_of_its_broker() {
     let (options, _folder) = options();
     let mut kafka = Kafka::start(&options).await.unwrap();
     if kafka.is_substitute() || kafka.pid().is_none() {
-        eprintln!("SKIPPED, not a broker of ours: {}", kafka.description());
+        eprintln!("SKIPPED: not a broker of ours: {}", kafka.description());
         return;
     }
     create_topic(&kafka).await;

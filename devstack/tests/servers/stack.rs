@@ -45,33 +45,14 @@ async fn required_real_servers_fail_the_start_by_name_and_leave_the_folder_free(
     stack.stop().await.unwrap();
 }
 
-/// Tells this test binary to hold a stack in this folder.
-const HOLD: &str = "DEVSTACK_TEST_HOLD";
-
-/// No test: the process that [`servers_of_a_killed_process_end_and_the_next_stack_takes_over`] kills. It prints the
-/// process ids of its servers and waits to be killed.
-#[tokio::test]
-#[ignore = "a part of another test, which runs it in a process of its own"]
-async fn hold_a_stack_until_killed() {
-    let Some(data) = std::env::var_os(HOLD) else { return };
-    let stack = Stack::start(&StackOptions::new(data)).await.unwrap();
-    let pids = [stack.postgres.pid(), stack.kafka.pid(), stack.traces.pid()];
-    let pids: Vec<String> = pids.iter().flatten().map(u32::to_string).collect();
-    println!("HOLDING {}", pids.join(" "));
-    std::future::pending::<()>().await;
-}
-
-/// Starts that process and returns it with the process ids of its servers.
+/// Starts a process that holds a stack, and returns it with the process ids of its servers.
 fn hold_in_another_process(data: &std::path::Path) -> (Child, Vec<String>) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "stack::hold_a_stack_until_killed", "--ignored", "--nocapture"])
-        .env(HOLD, data)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    // Built with the tests: beside the folder that this test's program is in.
+    let tests = std::env::current_exe().unwrap();
+    let program = tests.parent().and_then(std::path::Path::parent).unwrap().join("examples/hold_a_stack");
+    let mut child = Command::new(program).arg(data).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    // The test harness may have written the start of the line.
-    let pids = lines.find_map(|line| Some(line.unwrap().split_once("HOLDING ")?.1.to_owned())).expect("it started");
+    let pids = lines.find_map(|line| Some(line.unwrap().strip_prefix("HOLDING ")?.to_owned())).expect("it started");
     (child, pids.split_whitespace().map(str::to_owned).collect())
 }
 
