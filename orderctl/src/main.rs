@@ -47,6 +47,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Stock(arguments) => return arguments.run().await,
         Command::Order(arguments) => arguments.run().await?,
         Command::Trace(arguments) => arguments.run().await?,
+        Command::Load(arguments) => arguments.run().await?,
         Command::Serve(arguments) => return Ok(arguments.run()),
     }
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,7 @@
 //! The commands: what may be typed, and what each does.
 
 mod import;
+mod load;
 mod order;
 mod serve;
 mod stock;
@@ -41,6 +42,7 @@ pub(crate) enum Command {
     Order(order::OrderArguments),
     Stock(stock::StockArguments),
     Trace(trace::TraceArguments),
+    Load(load::LoadArguments),
     Serve(serve::ServeArguments),
 }
 
@@ -121,6 +123,7 @@ mod tests {
             "orderctl order --address http://h:1 watch ID --after 2",
             "orderctl stock import FILE --import-id x",
             "orderctl trace ID --jaeger http://h:16686",
+            "orderctl load --rate 500 --duration 30s --call get --json",
             "orderctl serve order --config FILE check-config",
         ] {
             let parsed = Cli::try_parse_from(line.split(' '));

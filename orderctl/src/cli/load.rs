@@ -1,0 +1,100 @@
+//! `orderctl load`: orders from many callers at once, and how long they took.
+//!
+//! Closed loop: each caller sends its next call when the last was answered; the result is a throughput. Open loop
+//! (`--rate`): calls have times at which they are to be sent, whatever became of those before, and latency counts from
+//! that time; a service that stalls cannot hide it by holding the callers up (coordinated omission).
+
+mod callers;
+mod report;
+mod workload;
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use self::callers::Pace;
+use self::report::{Report, Tally};
+use self::workload::Workload;
+use super::parse_duration;
+use crate::client::{self, Address};
+use crate::output;
+
+/// Place or read many orders at once and say how long it took
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  orderctl load --callers 50 --duration 10s
+  orderctl load --rate 500 --duration 30s --sku MUG-35CL-THERMO
+  orderctl load --call get --json")]
+pub(crate) struct LoadArguments {
+    /// Where the order service listens
+    #[arg(long, env = "ORDERS_ADDRESS", default_value = "http://127.0.0.1:50051")]
+    address: Address,
+    /// Where the inventory service listens, to learn which SKUs there are
+    #[arg(long, env = "INVENTORY_ADDRESS", default_value = "http://127.0.0.1:50052")]
+    inventory: Address,
+    /// What is called
+    #[arg(long, value_enum, default_value_t = Call::Place)]
+    call: Call,
+    /// Callers at the same time; with --rate, calls in flight at most
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    callers: u32,
+    /// Calls per second, sent at their time whatever became of the others [default: as fast as answers come]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rate: Option<u32>,
+    /// How long
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = parse_duration)]
+    duration: Duration,
+    /// How long one call may take
+    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = parse_duration)]
+    timeout: Duration,
+    /// Connections that the callers share
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    connections: u32,
+    /// Order this SKU only; may be given again [default: all there are]
+    #[arg(long, value_name = "SKU")]
+    sku: Vec<String>,
+    /// Most lines of an order; each has 1 to this many
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    lines: u32,
+    /// Makes the same orders again
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seed: u64,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Call {
+    /// PlaceOrder
+    Place,
+    /// GetOrder, of orders placed at the beginning
+    Get,
+}
+
+impl LoadArguments {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let skus = if self.sku.is_empty() { workload::all_skus(&self.inventory).await? } else { self.sku.clone() };
+        let mut channels = Vec::new();
+        for _ in 0..self.connections {
+            channels.push(client::connect(&self.address).await?);
+        }
+        let placing = Workload::placing(skus, self.lines, self.seed);
+        let workload = match self.call {
+            Call::Place => placing,
+            Call::Get => placing.into_reading(&channels[0], self.timeout).await?,
+        };
+        let pace = Pace { callers: self.callers, rate: self.rate, duration: self.duration, timeout: self.timeout };
+        let progress = !self.json;
+        let (tally, took): (Tally, Duration) = callers::run(workload, channels, pace, progress).await;
+        let report = Report::new(&tally, took, self.rate);
+        if self.json {
+            output::print_json(&report)?
+        } else {
+            output::print(&report.to_string())?
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! The callers, and the clock that they go by.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tonic::transport::Channel;
+
+use super::report::Tally;
+use super::workload::{Caller, Workload};
+
+/// Between two lines of progress.
+const PROGRESS: Duration = Duration::from_secs(1);
+
+/// How many call, how fast and how long.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    pub(super) callers: u32,
+    pub(super) rate: Option<u32>,
+    pub(super) duration: Duration,
+    pub(super) timeout: Duration,
+}
+
+/// What the callers share.
+#[derive(Debug)]
+struct Clock {
+    start: Instant,
+    end: Instant,
+    rate: Option<u32>,
+    taken: AtomicU64,
+    done: AtomicU64,
+}
+
+impl Clock {
+    /// When the next call is to be sent; `None` when the time is over.
+    fn next(&self) -> Option<Instant> {
+        let ticket = self.taken.fetch_add(1, Ordering::Relaxed);
+        let due = match self.rate {
+            Some(rate) => self.start + Duration::from_secs(1).mul_f64(ticket_position(ticket, rate)),
+            None => Instant::now(),
+        };
+        (due < self.end).then_some(due)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 calls")]
+fn ticket_position(ticket: u64, rate: u32) -> f64 {
+    ticket as f64 / f64::from(rate)
+}
+
+/// Runs the workload and returns what was counted, and how long it took until the last answer.
+pub(super) async fn run(workload: Workload, channels: Vec<Channel>, pace: Pace, progress: bool) -> (Tally, Duration) {
+    let start = Instant::now();
+    let (taken, done) = (AtomicU64::new(0), AtomicU64::new(0));
+    let clock = Arc::new(Clock { start, end: start + pace.duration, rate: pace.rate, taken, done });
+    let mut callers = JoinSet::new();
+    for (number, channel) in (0..u64::from(pace.callers)).zip(channels.iter().cycle()) {
+        let caller = workload.clone().caller(number + 1, channel.clone(), pace.timeout);
+        callers.spawn(work(caller, Arc::clone(&clock)));
+    }
+    let mut tally = Tally::new();
+    let mut ticks = tokio::time::interval(PROGRESS);
+    let mut before = 0;
+    loop {
+        tokio::select! {
+            joined = callers.join_next() => match joined {
+                Some(Ok(of_one)) => tally.add(&of_one),
+                // A caller that panicked has printed why; what the others counted still holds.
+                Some(Err(_)) => tally.count_lost_caller(),
+                None => break,
+            },
+            _ = ticks.tick(), if progress => {
+                let done = clock.done.load(Ordering::Relaxed);
+                show(start.elapsed(), done, done - before);
+                before = done;
+            }
+        }
+    }
+    if progress && std::io::stderr().is_terminal() {
+        eprintln!();
+    }
+    (tally, start.elapsed())
+}
+
+async fn work(mut caller: Caller, clock: Arc<Clock>) -> Tally {
+    let mut tally = Tally::new();
+    while let Some(due) = clock.next() {
+        sleep_until(due).await;
+        let outcome = caller.call().await;
+        tally.count(outcome, due.elapsed());
+        clock.done.fetch_add(1, Ordering::Relaxed);
+    }
+    tally
+}
+
+/// One line that is written over on a terminal; a log gets none, it has the result.
+fn show(elapsed: Duration, done: u64, last_second: u64) {
+    let mut terminal = std::io::stderr();
+    if terminal.is_terminal() && !elapsed.is_zero() {
+        let line = format!("\r{:>4} s  {done} done, {last_second}/s ", elapsed.as_secs());
+        // Progress that can't be shown is no reason to stop.
+        drop(terminal.write_all(line.as_bytes()));
+    }
+}
