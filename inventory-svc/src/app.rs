@@ -63,7 +63,8 @@ impl Service for InventoryService {
 
         let (health, stop) = (runtime.health, serving.stop_token());
         let inventory = Inventory::new(database.clone(), writer);
-        let api = InventoryServiceServer::new(InventoryApi::new(inventory, stop.clone()));
+        let api = InventoryServiceServer::new(InventoryApi::new(inventory, stop.clone()))
+            .max_decoding_message_size(settings.server.max_message_bytes);
         serving.spawn("grpc", async move {
             let routes = Routes::new(api);
             let domain = ErrorDomain::INVENTORY;

@@ -1,6 +1,8 @@
 //! What inventory does with the events of orders: the rows OrderPlaced, OrderCancelled and OrderFulfilled of the
 //! protocol's table "inventory has →". They bring about what a lost or late call would have.
 
+use std::collections::BTreeSet;
+
 use messaging::consumer::{Applying, Handler, Poison, Traced, Verdict};
 use messaging::dead_letter::Reason;
 use messaging::record::Record;
@@ -37,8 +39,7 @@ impl Handler for OrderEvents {
         if event_type == events::OrderPlaced::full_name() {
             let placed = events::OrderPlaced::decode(value).map_err(undecodable)?;
             let order_id = order_id(&placed.order_id)?;
-            let lines = placed.lines.iter().map(line).collect::<Result<_, _>>()?;
-            Ok(Some(Command::Reserve { order_id, lines }))
+            Ok(Some(Command::Reserve { order_id, lines: lines(&placed.lines)? }))
         } else if event_type == events::OrderCancelled::full_name() {
             let cancelled = events::OrderCancelled::decode(value).map_err(undecodable)?;
             Ok(Some(Command::Close { order_id: order_id(&cancelled.order_id)?, closing: Closing::Release }))
@@ -87,6 +88,17 @@ fn undecodable(error: prost::DecodeError) -> Poison {
 
 fn order_id(text: &str) -> Result<OrderId, Poison> {
     OrderId::parse(text).map_err(|invalid| Poison { reason: Reason::Undecodable, error: format!("order_id {invalid}") })
+}
+
+/// What an order may hold, and the API would take: 1 line or more, each SKU once.
+fn lines(given: &[events::EventLine]) -> Result<Vec<RequestedLine>, Poison> {
+    let lines = given.iter().map(line).collect::<Result<Vec<_>, _>>()?;
+    let skus: BTreeSet<&Sku> = lines.iter().map(|line| &line.sku).collect();
+    if lines.is_empty() || skus.len() < lines.len() {
+        let error = "lines must be 1 or more, with each SKU once".to_owned();
+        return Err(Poison { reason: Reason::Undecodable, error });
+    }
+    Ok(lines)
 }
 
 fn line(line: &events::EventLine) -> Result<RequestedLine, Poison> {

@@ -87,7 +87,7 @@ pub async fn apply(transaction: &mut Transaction, commands: &[Submitted]) -> Res
     save::reservations(transaction, &ledger, &claims).await?;
     save::refused_rows(transaction, &ledger, &claims).await?;
     outbox::append(transaction, &records).await?;
-    save::stock(transaction, &ledger).await?;
+    save::stock(transaction, &ledger, &claims).await?;
     Ok(outcomes)
 }
 

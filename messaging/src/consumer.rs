@@ -6,8 +6,10 @@
 //! again. Kafka's own offsets are committed afterwards, for lag tools; nothing here reads them.
 //!
 //! The thread is the partition's only worker, so a rebalance (which librdkafka reports inside `poll`) finds no transaction
-//! in flight. While Postgres is away, the partitions concerned are paused and the thread goes on polling: the consumer
-//! keeps its membership and never overruns `max.poll.interval.ms`.
+//! in flight. While Postgres is away, the partitions concerned are paused and the thread goes on polling, so that the
+//! consumer keeps its membership. Only a new assignment waits for Postgres inside `poll`: without the stored position
+//! there is nothing to begin with. A consumer that was thrown out for that, or that stands still although there is
+//! something to read, is built anew.
 
 mod assignment;
 mod partition_batch;

@@ -21,8 +21,10 @@ pub enum Reason {
     ImpossibleTransition,
     /// The database refuses the event's data.
     Refused,
-    /// The broker refuses the record as too large.
+    /// The broker refuses the record as too large, even alone.
     TooLarge,
+    /// The broker refuses the record as invalid, even alone.
+    InvalidRecord,
 }
 
 impl Reason {
@@ -35,14 +37,18 @@ impl Reason {
             Self::ImpossibleTransition => "impossible_transition",
             Self::Refused => "refused",
             Self::TooLarge => "too_large",
+            Self::InvalidRecord => "invalid_record",
         }
     }
 }
 
+/// What names of dead-letter topics end with.
+pub(crate) const SUFFIX: &str = ".dlq";
+
 /// Name of the topic for what was given up of `topic`.
 #[must_use]
 pub fn topic_for(topic: &str) -> String {
-    format!("{topic}.dlq")
+    format!("{topic}{SUFFIX}")
 }
 
 /// The dead letter of `record`: key, value and headers as they were, plus why `group` gave up.

@@ -25,6 +25,8 @@ pub fn watch(settings: &KafkaSettings, health: &Health, tasks: &TaskGroup) -> Re
     let (stop, servers) = (tasks.stop_token(), settings.bootstrap_servers.clone());
     tasks.spawn("kafka-probe", async move {
         loop {
+            // Errors queue up in a client that nobody polls.
+            client.poll(Duration::ZERO);
             let asked = Arc::clone(&client);
             // librdkafka's metadata request blocks.
             let look = tokio::task::spawn_blocking(move || asked.client().fetch_metadata(None, PATIENCE).map(|_| ()));

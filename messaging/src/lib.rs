@@ -27,6 +27,7 @@
 //!
 //! Not here: what events mean. A service gives a [`consumer::Handler`] and calls [`outbox::append`].
 
+mod aside;
 pub mod consumer;
 pub mod dead_letter;
 mod headers;

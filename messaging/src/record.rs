@@ -38,6 +38,13 @@ impl Record {
         }
     }
 
+    /// Bytes of key, value and headers.
+    pub(crate) fn size(&self) -> usize {
+        let length = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + length(value)).sum();
+        length(&self.key) + length(&self.value) + headers
+    }
+
     /// The last header of that name, when it is text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {

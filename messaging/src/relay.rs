@@ -8,6 +8,7 @@
 
 mod backlog;
 mod leadership;
+mod message;
 mod publish;
 
 use std::convert::Infallible;
@@ -20,7 +21,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::leadership::Leadership;
-use self::publish::{Published, Publisher};
+use self::publish::{Publisher, Round, Suspects};
 use crate::{KafkaSettings, topics};
 
 /// Pause after a round that failed; brokers that are away are asked again by librdkafka itself.
@@ -59,6 +60,7 @@ impl Relay {
     ) -> Self {
         let (say_leading, leading) = watch::channel(false);
         let stop = tasks.stop_token();
+        backlog::watch(database.clone(), leading.clone(), stop.clone(), tasks);
         let lead = Leader { settings, source, database, waker, stop: stop.clone() };
         tasks.spawn("relay", async move {
             tokio::select! {
@@ -77,7 +79,6 @@ impl Relay {
                         () = lead.patience_after_stop() => tracing::info!("the relay leaves records for the next one"),
                     }
                     say_leading.send_replace(false);
-                    backlog::forget();
                 }
             }
             Ok(())
@@ -105,35 +106,36 @@ impl Leader {
     /// transaction is open across an await here, so nothing is cut in half.
     async fn publish_until_stopped(&self) {
         let mut publisher: Option<Publisher> = None;
-        let mut backlog = backlog::Backlog::new(self.database.clone());
-        while !self.stop.is_cancelled() {
-            let ready = match publisher.take() {
-                Some(publisher) => Ok(publisher),
-                None => self.new_publisher().await,
-            };
-            backlog.measure().await;
-            let published = match ready {
-                Ok(made) => {
-                    let round = made.round().await;
-                    // A producer that failed for good is dropped, and a new one made after another look at the topics.
-                    if !matches!(round, Published::ProducerBroken) {
-                        publisher = Some(made);
+        let mut suspects = Suspects::default();
+        loop {
+            // Asked before the round: what the writers committed while they ended goes out in a last one.
+            let is_last = self.stop.is_cancelled();
+            let mut ready = match publisher.take() {
+                Some(publisher) => publisher,
+                None => match self.new_publisher().await {
+                    Ok(publisher) => publisher,
+                    Err(problem) => {
+                        tracing::warn!(problem, "the relay waits for kafka");
+                        self.pause(BACK_OFF).await;
+                        continue;
                     }
-                    round
-                }
-                Err(problem) => {
-                    tracing::warn!(problem, "the relay waits for kafka");
-                    Published::ProducerBroken
-                }
+                },
             };
-            match published {
-                // There may be more where this came from.
-                Published::All { full: true } => {}
-                Published::All { full: false } => self.idle(self.settings.relay_poll_interval).await,
-                Published::NotAll | Published::ProducerBroken => self.pause(BACK_OFF).await,
+            match ready.round(&mut suspects).await {
+                Round::MoreToDo => publisher = Some(ready),
+                Round::AllDone if is_last => return,
+                Round::AllDone => {
+                    publisher = Some(ready);
+                    self.idle(self.settings.relay_poll_interval).await;
+                }
+                Round::Failed => {
+                    publisher = Some(ready);
+                    self.pause(BACK_OFF).await;
+                }
+                // A new producer is made after another look at the topics.
+                Round::ProducerBroken => self.pause(BACK_OFF).await,
             }
         }
-        backlog::forget();
     }
 
     async fn patience_after_stop(&self) {
@@ -149,14 +151,13 @@ impl Leader {
     async fn idle(&self, longest: Duration) {
         tokio::select! {
             () = self.waker.0.notified() => {}
-            () = self.pause(longest) => {}
+            () = self.stop.cancelled() => {}
+            () = tokio::time::sleep(longest) => {}
         }
     }
 
+    /// Not cut short by a stop, which would make a loop that fails spin: see [`Leader::patience_after_stop`].
     async fn pause(&self, length: Duration) {
-        tokio::select! {
-            () = tokio::time::sleep(length) => {}
-            () = self.stop.cancelled() => {}
-        }
+        tokio::time::sleep(length).await;
     }
 }

@@ -1,5 +1,6 @@
 //! Topics are made before the first record is sent or read: brokers are not relied on to create them (R4).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proto::topics;
@@ -8,6 +9,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::KafkaSettings;
+use crate::aside::Aside;
 use crate::dead_letter;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -28,17 +30,15 @@ pub(crate) enum TopicsError {
 /// Creates those of the platform's topics that are missing; whichever service comes first does.
 pub(crate) async fn ensure(settings: &KafkaSettings) -> Result<(), TopicsError> {
     let admin: AdminClient<DefaultClientContext> = settings.client("topics").create()?;
+    let admin = Arc::new(Aside::new(admin));
+    let asked = Arc::clone(&admin);
     // librdkafka's metadata request blocks.
-    let (admin, present) = tokio::task::spawn_blocking(move || {
-        let present = admin
-            .inner()
-            .fetch_metadata(None, PATIENCE)
-            .map(|metadata| metadata.topics().iter().map(|topic| topic.name().to_owned()).collect::<Vec<_>>());
-        (admin, present)
-    })
-    .await
-    .map_err(|_| TopicsError::Stopped)?;
-    let present = present?;
+    let present = tokio::task::spawn_blocking(move || {
+        let metadata = asked.inner().fetch_metadata(None, PATIENCE)?;
+        let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
+        Ok::<_, KafkaError>(names.collect::<Vec<_>>())
+    });
+    let present = present.await.map_err(|_| TopicsError::Stopped)??;
 
     let sources = [topics::ORDERS, topics::INVENTORY];
     let dead_letters = sources.map(dead_letter::topic_for);

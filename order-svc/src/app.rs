@@ -61,7 +61,7 @@ impl Service for OrderService {
         let writer = Writer::start(Arc::new(store.clone()), &database, &writing);
         transport::client::probe::watch(&settings.inventory, "inventory", &runtime.health, &probing);
         let inventory = InventoryClient::new(transport::client::connect(&settings.inventory));
-        let orders = Orders::new(database.clone(), writer, inventory, news);
+        let orders = Orders::new(database.clone(), writer, inventory, news, serving.stop_token());
 
         let kafka = settings.kafka;
         let relay = Relay::start(kafka.clone(), Self::NAME, database.clone(), waker, ready.clone(), &relaying);
@@ -71,7 +71,8 @@ impl Service for OrderService {
         consumer::start(kafka, topics::INVENTORY, Self::NAME, events, database.clone(), ready, &consuming);
 
         let (health, stop) = (runtime.health, serving.stop_token());
-        let api = OrderServiceServer::new(OrderApi::new(orders, stop.clone()));
+        let api = OrderServiceServer::new(OrderApi::new(orders, stop.clone()))
+            .max_decoding_message_size(settings.server.max_message_bytes);
         serving.spawn("grpc", async move {
             let routes = Routes::new(api);
             let domain = ErrorDomain::ORDERS;

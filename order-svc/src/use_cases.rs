@@ -10,6 +10,7 @@ use observability::spans;
 use opentelemetry::Context;
 use postgres::{Database, WriteError, Writer};
 use proto::values::OrderId;
+use tokio_util::sync::CancellationToken;
 use transport::deadline::Deadline;
 
 use crate::domain::decide::Happening;
@@ -30,6 +31,7 @@ pub struct Orders {
     writer: Writer<OrderStore>,
     inventory: InventoryClient,
     news: Arc<News>,
+    stop: CancellationToken,
 }
 
 /// Why an order was not moved.
@@ -47,10 +49,17 @@ pub enum MoveError {
 }
 
 impl Orders {
-    /// Over a database, its writer, the inventory and the news of this replica.
+    /// Over a database, its writer, the inventory and the news of this replica. When `stop` is cancelled nobody waits for
+    /// inventory any more.
     #[must_use]
-    pub fn new(database: Database, writer: Writer<OrderStore>, inventory: InventoryClient, news: Arc<News>) -> Self {
-        Self { database, writer, inventory, news }
+    pub fn new(
+        database: Database,
+        writer: Writer<OrderStore>,
+        inventory: InventoryClient,
+        news: Arc<News>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { database, writer, inventory, news, stop }
     }
 
     /// One order.
@@ -104,8 +113,8 @@ impl Orders {
         let outcome = match order.status {
             Status::Pending => {
                 let reserved = self.inventory.reserve(&order, deadline).await.map_err(|status| status.to_string())?;
-                // Cancelled meanwhile: the cancellation put it on the list again.
-                let Some(happening) = reserved else { return Ok(()) };
+                // Cancelled meanwhile, which put it on the list again; or inventory knows of a cancellation that we don't.
+                let happening = reserved.ok_or("inventory says that the order was closed")?;
                 self.happen(order.order_id, happening).await.map_err(|error| error.to_string())?
             }
             Status::Cancelled => close(Closing::Release, Happening::StockReleased).await?,

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool};
 
 use crate::DatabaseSettings;
 
@@ -10,6 +10,8 @@ use crate::DatabaseSettings;
 const BACKGROUND_CONNECTIONS: u32 = 4;
 /// How long one waits for a connection before the database counts as away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a connection that comes back to its pool may take to answer before it is given up.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A service's database: a pool for reads, and one for transactions, so that neither can starve the other. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ impl Database {
                 .acquire_timeout(ACQUIRE_TIMEOUT)
                 // A round trip on every acquire, to find out what the statement itself would: a broken connection.
                 .test_before_acquire(false)
+                // sqlx pings what comes back, without a time-out and while holding its place in the pool.
+                .after_release(|connection, _| Box::pin(async move { still_answers(connection).await.map(|()| true) }))
                 .connect_lazy_with(connect.clone())
         };
         Self {
@@ -82,4 +86,11 @@ fn session(settings: &DatabaseSettings, application_name: &str) -> PgConnectOpti
         ("tcp_keepalives_interval", "5"),
         ("tcp_keepalives_count", "3"),
     ])
+}
+
+async fn still_answers(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    match tokio::time::timeout(RELEASE_TIMEOUT, connection.ping()).await {
+        Ok(answered) => answered,
+        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+    }
 }

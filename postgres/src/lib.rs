@@ -23,5 +23,5 @@ pub mod writer;
 
 pub use database::Database;
 pub use settings::DatabaseSettings;
-pub use transaction::{Transaction, TransactionError, in_time};
+pub use transaction::{Transaction, TransactionError, contained};
 pub use writer::{Batch, WriteError, Writer};

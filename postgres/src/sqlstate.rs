@@ -40,10 +40,12 @@ fn verdict_of_code(code: &str) -> Verdict {
     match code {
         // statement_timeout and idle timeouts arrive as 57014 and 25P03.
         "57014" => Verdict::Again,
-        "25P03" => Verdict::Away,
+        // A server that is only read from now on (25006) is, after a failover, no longer the one to write to.
+        "25P03" | "25006" => Verdict::Away,
         _ => match code.get(..2) {
             Some("40" | "55") => Verdict::Again,
-            Some("08" | "53" | "57" | "58") => Verdict::Away,
+            // 28 and 3D: who connects there is not let in, or the database is not there (yet, or any more).
+            Some("08" | "28" | "3D" | "53" | "57" | "58") => Verdict::Away,
             Some("22" | "23") => Verdict::Command,
             _ => Verdict::Bug,
         },
@@ -72,6 +74,8 @@ mod tests {
             ("57P01", Verdict::Away),
             ("53300", Verdict::Away),
             ("08006", Verdict::Away),
+            ("25006", Verdict::Away),
+            ("3D000", Verdict::Away),
             ("58030", Verdict::Away),
             ("22021", Verdict::Command),
             ("23514", Verdict::Command),

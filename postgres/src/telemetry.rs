@@ -5,6 +5,8 @@ use std::time::SystemTime;
 use observability::{names, spans};
 use opentelemetry::Context;
 
+use crate::contained;
+
 /// Counts an operation that took from `started` to `ended`. `operation` comes from a closed list: it is a label.
 pub fn operation(operation: &'static str, started: SystemTime, ended: SystemTime, succeeded: bool) {
     let outcome = if succeeded { "ok" } else { "error" };
@@ -17,16 +19,16 @@ pub fn operation(operation: &'static str, started: SystemTime, ended: SystemTime
     .record(seconds);
 }
 
-/// Runs a read with its metric, and with its span in the current trace.
+/// Runs a read with its metric, and with its span in the current trace; [contained](contained).
 ///
 /// # Errors
-/// Those of `read`.
+/// Those of `read`, and an I/O error when the database says nothing.
 pub async fn observed<T>(
     operation: &'static str,
     read: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
     let started = SystemTime::now();
-    let result = read.await;
+    let result = contained(read).await;
     let ended = SystemTime::now();
     let error = result.as_ref().err().map(ToString::to_string);
     self::operation(operation, started, ended, error.is_none());

@@ -1,6 +1,8 @@
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use sqlx::pool::PoolConnection;
 use sqlx::{Executor as _, PgConnection, Postgres};
 
@@ -44,7 +46,7 @@ impl Transaction {
     /// # Errors
     /// [`TransactionError::InDoubt`] when no answer came; otherwise it was rolled back.
     pub async fn commit(mut self) -> Result<(), TransactionError> {
-        match in_time(self.connection.execute("COMMIT")).await {
+        match contained(self.connection.execute("COMMIT")).await {
             Ok(_) => {
                 self.ended = true;
                 Ok(())
@@ -56,7 +58,7 @@ impl Transaction {
     /// Rolls back because of `error`, and says so.
     pub async fn roll_back(mut self, error: sqlx::Error) -> TransactionError {
         if sqlstate::verdict(&error) != Verdict::Away {
-            self.ended = in_time(self.connection.execute("ROLLBACK")).await.is_ok();
+            self.ended = contained(self.connection.execute("ROLLBACK")).await.is_ok();
         }
         TransactionError::RolledBack(error)
     }
@@ -88,29 +90,47 @@ impl Database {
     /// # Errors
     /// [`TransactionError::RolledBack`]: there is nothing to roll back yet.
     pub async fn begin(&self) -> Result<Transaction, TransactionError> {
-        let connection = self.writes().acquire().await.map_err(TransactionError::RolledBack)?;
-        let mut transaction = Transaction { connection, ended: false };
-        in_time(transaction.connection.execute("BEGIN")).await.map_err(TransactionError::RolledBack)?;
-        Ok(transaction)
+        // After a restart of the server every connection of the pool is dead, and each finds out for itself: nothing was
+        // sent yet, so the next one may try.
+        let mut dead_connections = 0;
+        loop {
+            let connection = self.writes().acquire().await.map_err(TransactionError::RolledBack)?;
+            let mut transaction = Transaction { connection, ended: false };
+            let Err(error) = contained(transaction.connection.execute("BEGIN")).await else { return Ok(transaction) };
+            let may_go_on = sqlstate::verdict(&error) == Verdict::Away && dead_connections < self.writes().size();
+            if !may_go_on {
+                return Err(TransactionError::RolledBack(error));
+            }
+            dead_connections += 1;
+        }
     }
 }
 
 /// An error that the server answered COMMIT with is an answer, unless it says that the server is going away. Anything else
 /// leaves it open.
 fn commit_failed(error: sqlx::Error) -> TransactionError {
-    match sqlstate::verdict(&error) {
-        Verdict::Away => TransactionError::InDoubt(error),
-        Verdict::Again | Verdict::Command | Verdict::Bug => TransactionError::RolledBack(error),
+    match (&error, sqlstate::verdict(&error)) {
+        (sqlx::Error::Database(_), Verdict::Again | Verdict::Command | Verdict::Bug) => {
+            TransactionError::RolledBack(error)
+        }
+        _ => TransactionError::InDoubt(error),
     }
 }
 
-/// Bounds what is done inside a transaction, so that a silent connection becomes an error.
+/// Runs work with the database so that neither silence nor a panic gets out: a half-open connection, which the server's
+/// own time-outs can't be heard through, becomes an I/O error; a panic over one record's data becomes that record's own
+/// fault, where it would otherwise take the process down, again after each restart.
 ///
 /// # Errors
-/// Those of `work`, and an I/O error when it takes too long.
-pub async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    tokio::time::timeout(SILENCE, work).await.unwrap_or_else(|_| {
-        let silent = std::io::Error::new(std::io::ErrorKind::TimedOut, "the database did not answer in time");
-        Err(sqlx::Error::Io(silent))
-    })
+/// Those of `work`, and these two.
+pub async fn contained<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    // What a panic leaves half-done is in a transaction that is rolled back, or in a connection that is given up.
+    match tokio::time::timeout(SILENCE, AssertUnwindSafe(work).catch_unwind()).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(sqlx::Error::Encode("the code that handles it panicked".into())),
+        Err(_) => {
+            let silent = std::io::Error::new(std::io::ErrorKind::TimedOut, "the database did not answer in time");
+            Err(sqlx::Error::Io(silent))
+        }
+    }
 }

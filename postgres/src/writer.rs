@@ -8,7 +8,7 @@
 //!
 //! | the transaction … | the commands … |
 //! |---|---|
-//! | met a deadlock or a lock that was not granted | are tried again, a few times |
+//! | met a deadlock or a lock that was not granted | are tried again, together, then by halves, then alone a few times |
 //! | found the database away, before COMMIT | are answered [`WriteError::Unavailable`]: certainly not written |
 //! | lost its connection while committing | are submitted again unchanged, until the database says what became of them |
 //! | failed by one command's own data | are tried by halves; the one at fault is answered [`WriteError::Refused`] |
@@ -32,7 +32,8 @@ use crate::{Database, Transaction};
 pub trait Batch: Send + Sync + 'static {
     /// Name of the operation, for metrics and spans; from a closed list.
     const OPERATION: &'static str;
-    /// What a caller wants. Applying the same command again must give the outcome of the first time (T4).
+    /// What a caller wants. Applying the same command again must lead to the same state as once, and tell the same of it
+    /// (T4).
     type Command: Send + Sync + 'static;
     /// What became of it. A refusal by the rules of the business is an outcome, not an error.
     type Outcome: Send + Sync + 'static;
@@ -60,7 +61,7 @@ pub enum WriteError {
     /// The database refuses this command's data, or there is a bug; logged. Certainly not written.
     #[error("the database refused the command")]
     Refused,
-    /// The writer is stopping. Certainly not written.
+    /// The writer is stopping. Not written, unless the process was given up in the middle of a commit.
     #[error("the writer is stopping")]
     Stopping,
 }

@@ -23,10 +23,10 @@ pub fn until_draining<T: Send + 'static>(
         async move {
             let mut items = open?;
             tokio::select! {
-                // What is there goes out first; `next` loses nothing when it is dropped.
+                // First, because a busy stream always has a next item.
                 biased;
-                item = items.next() => Some((item?, Some(items))),
                 () = stop.cancelled() => Some((Err(domain.draining(RETRY_AFTER)), None)),
+                item = items.next() => Some((item?, Some(items))),
             }
         }
     })
@@ -57,7 +57,8 @@ mod tests {
         assert_eq!(crate::error::reason_of(&last).as_deref(), Some(proto::reasons::DRAINING));
         assert!(lasting.next().await.is_none());
 
-        let ending = until_draining(stream::iter([Ok(1)]), stop, ErrorDomain::ORDERS);
+        let going_on = CancellationToken::new();
+        let ending = until_draining(stream::iter([Ok(1)]), going_on, ErrorDomain::ORDERS);
         assert_eq!(ending.map(|item| item.unwrap()).collect::<Vec<i32>>().await, [1]);
     }
 }

@@ -2,7 +2,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use devstack::{Embedded, Stack, StackOptions};
+use devstack::{Embedded, Stack};
 
 use crate::support::{eventually, options};
 

@@ -65,9 +65,13 @@ pub fn plan(stock: &Stock, lines: &[RequestedLine]) -> Result<Vec<ReservedLine>,
         return refuse(RejectionReason::AmountTooLarge);
     }
 
+    // Summed, so that not even a SKU in two lines, which nobody lets through, is promised twice.
+    let wanted = |sku: &Sku| -> i64 {
+        lines.iter().filter(|line| line.sku == *sku).map(|line| i64::from(line.quantity.get())).sum()
+    };
     let short: Vec<Shortage> = items
         .iter()
-        .filter(|(line, item)| item.available() < i64::from(line.quantity.get()))
+        .filter(|(line, item)| item.available() < wanted(&line.sku))
         .map(|(line, item)| shortage(line, item.available()))
         .collect();
     if !short.is_empty() {

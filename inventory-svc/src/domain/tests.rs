@@ -79,6 +79,14 @@ fn all_lines_are_held_or_none() {
 }
 
 #[test]
+fn a_sku_in_two_lines_is_not_promised_twice() {
+    let mut ledger = ledger(&[("a", "EUR", 5, 10)]);
+    let outcome = ledger.apply(&reserve(order(1), &[("a", 6), ("a", 6)]), NOW);
+    assert_eq!(rejection_of(outcome), RejectionReason::OutOfStock);
+    assert_eq!(levels(&ledger, "a"), (10, 0));
+}
+
+#[test]
 fn the_last_unit_goes_to_the_first_order_of_the_batch() {
     let mut ledger = ledger(&[("a", "EUR", 5, 1)]);
     let held: Vec<bool> = (1..=200)

@@ -20,6 +20,8 @@ pub(super) struct Claims {
     pub(super) orders: BTreeSet<OrderId>,
     /// Rows of imports that were not applied before.
     pub(super) rows: BTreeSet<(String, u64)>,
+    /// SKUs that did not exist. Their rows are placeholders until they are saved.
+    pub(super) items: BTreeSet<Sku>,
 }
 
 /// Locks and loads everything that `commands` are about.
@@ -42,7 +44,7 @@ pub(super) async fn lock_and_load(
     }
     if !import.is_empty() {
         claim_rows(transaction, &import, &mut ledger, &mut claims).await?;
-        create_items(transaction, &import, now).await?;
+        claims.items = create_items(transaction, &import, now).await?;
     }
     if !orders.is_empty() {
         claims.orders = claim_orders(transaction, &orders, now).await?;
@@ -50,7 +52,7 @@ pub(super) async fn lock_and_load(
     }
     let skus: BTreeSet<Sku> = skus_to_lock(commands, &ledger).into_iter().cloned().collect();
     if !skus.is_empty() {
-        lock_stock(transaction, &skus, &mut ledger).await?;
+        lock_stock(transaction, &skus, &claims, &mut ledger).await?;
     }
     Ok((ledger, claims))
 }
@@ -96,13 +98,14 @@ pub(super) fn number(row: &ImportRow) -> i64 {
     i64::try_from(row.row).unwrap_or(i64::MAX)
 }
 
-/// Inserts SKUs that don't exist yet, empty, so that all stock of the batch can be locked in one pass. Existing ones are
-/// not touched and not locked; nobody waits here while holding a lock of the passes that follow.
+/// Inserts SKUs that don't exist yet, so that all stock of the batch can be locked in one pass. Existing ones are left
+/// alone. Whoever is waited for here has inserted or is updating the row: stock is updated last, so that transaction waits
+/// for nobody.
 async fn create_items(
     transaction: &mut Transaction,
     import: &[&ImportRow],
     now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
+) -> Result<BTreeSet<Sku>, sqlx::Error> {
     let mut new: BTreeMap<&str, (&ImportRow, proto::values::Money)> = BTreeMap::new();
     for row in import.iter().filter(|row| row.quantity >= 0) {
         if let Some(unit_price) = row.unit_price {
@@ -113,21 +116,22 @@ async fn create_items(
     let currencies: Vec<String> = new.values().map(|(_, price)| price.currency().as_str().to_owned()).collect();
     let units: Vec<i64> = new.values().map(|(_, price)| price.units()).collect();
     let nanos: Vec<i32> = new.values().map(|(_, price)| price.nanos()).collect();
-    sqlx::query!(
+    let created = sqlx::query_scalar!(
         r#"insert into stock (sku, name, price_currency, price_units, price_nanos, on_hand, update_time)
            select sku, sku, currency, units, nanos, 0, $5
            from unnest($1::text[], $2::text[], $3::bigint[], $4::int[]) as given (sku, currency, units, nanos)
            order by sku collate "C"
-           on conflict do nothing"#,
+           on conflict do nothing
+           returning sku"#,
         &skus as &[&str],
         &currencies,
         &units,
         &nanos,
         now,
     )
-    .execute(transaction.connection())
+    .fetch_all(transaction.connection())
     .await?;
-    Ok(())
+    Ok(created.into_iter().map(Sku::from_stored).collect())
 }
 
 /// In one pass by id: inserts a placeholder where there is nothing (the claim, T3) and locks what is there. The update
@@ -198,6 +202,7 @@ fn skus_to_lock<'a>(commands: &'a [Submitted], ledger: &'a Ledger) -> BTreeSet<&
 async fn lock_stock(
     transaction: &mut Transaction,
     skus: &BTreeSet<Sku>,
+    claims: &Claims,
     ledger: &mut Ledger,
 ) -> Result<(), sqlx::Error> {
     let skus: Vec<&str> = skus.iter().map(Sku::as_str).collect();
@@ -211,7 +216,10 @@ async fn lock_stock(
     .await?;
     for row in rows {
         let item = row.into_item()?;
-        ledger.stock.insert(item.sku.clone(), item);
+        // A SKU that this batch created exists from the row on that brings it, not before.
+        if !claims.items.contains(&item.sku) {
+            ledger.stock.insert(item.sku.clone(), item);
+        }
     }
     Ok(())
 }

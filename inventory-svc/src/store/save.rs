@@ -89,8 +89,15 @@ pub(super) async fn refused_rows(
     Ok(())
 }
 
-/// Writes the stock: last, because its locks are the ones that others wait for.
-pub(super) async fn stock(transaction: &mut Transaction, ledger: &Ledger) -> Result<(), sqlx::Error> {
+/// Writes the stock, and takes back SKUs that nothing came of: last, because its locks are the ones that others wait for.
+pub(super) async fn stock(transaction: &mut Transaction, ledger: &Ledger, claims: &Claims) -> Result<(), sqlx::Error> {
+    let unused: Vec<&str> =
+        claims.items.iter().filter(|sku| !ledger.stock.contains_key(sku)).map(proto::values::Sku::as_str).collect();
+    if !unused.is_empty() {
+        sqlx::query!("delete from stock where sku = any($1)", &unused as &[&str])
+            .execute(transaction.connection())
+            .await?;
+    }
     let changed: Vec<&StockItem> = ledger.changed_stock().collect();
     if changed.is_empty() {
         return Ok(());

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use observability::names;
 use postgres::Database;
@@ -25,6 +26,9 @@ pub(super) struct Assignment {
     pub(super) runtime: Handle,
     pub(super) stop: CancellationToken,
     positions: Mutex<HashMap<i32, i64>>,
+    /// When a position last moved, or there was nothing to move for.
+    progress: Mutex<Instant>,
+    failed: AtomicBool,
 }
 
 impl Assignment {
@@ -35,7 +39,23 @@ impl Assignment {
         runtime: Handle,
         stop: CancellationToken,
     ) -> Self {
-        Self { group, topic, database, runtime, stop, positions: Mutex::new(HashMap::new()) }
+        let (positions, progress) = (Mutex::new(HashMap::new()), Mutex::new(Instant::now()));
+        Self { group, topic, database, runtime, stop, positions, progress, failed: AtomicBool::new(false) }
+    }
+
+    /// Whether a rebalance failed, after which librdkafka would keep the membership and read nothing.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// How long there has been something to read while no position moved (C2).
+    pub(super) fn standing_still(&self) -> Duration {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    /// Says that the consumer does not stand still, or that it is not its fault.
+    pub(super) fn note_progress(&self) {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
     /// The next offset of a partition that is ours.
@@ -48,6 +68,7 @@ impl Assignment {
         if let Some(position) = self.lock().get_mut(&partition) {
             *position = next;
         }
+        self.note_progress();
     }
 
     pub(super) fn partition(&self, partition: i32) -> Partition<'_> {
@@ -69,6 +90,7 @@ impl Assignment {
             self.lock().insert(partition, position);
             starts.add_partition_offset(self.topic, partition, Offset::Offset(position))?;
         }
+        self.note_progress();
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(&starts),
             RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(&starts),
@@ -79,6 +101,10 @@ impl Assignment {
         for element in lost.elements() {
             self.lock().remove(&element.partition());
             self.set_lag(element.partition(), 0);
+        }
+        // librdkafka remembers a pause beyond the assignment: given back later, the partition would never be read again.
+        if let Err(error) = consumer.resume(lost) {
+            tracing::warn!(%error, "a partition that is taken away can't be resumed");
         }
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_unassign(lost),
@@ -104,11 +130,15 @@ impl Assignment {
     }
 
     fn checked_position(&self, consumer: &BaseConsumer<Self>, partition: i32) -> Result<i64, String> {
-        let (low, high) = consumer
-            .fetch_watermarks(self.topic, partition, WATERMARK_PATIENCE)
-            .map_err(|error: KafkaError| error.to_string())?;
         let place = self.partition(partition);
-        let stored = self.runtime.block_on(place.load(&self.database, low)).map_err(|error| error.to_string())?;
+        let watermarks = || {
+            let asked = consumer.fetch_watermarks(self.topic, partition, WATERMARK_PATIENCE);
+            asked.map_err(|error: KafkaError| error.to_string())
+        };
+        let load = |low| self.runtime.block_on(place.load(&self.database, low)).map_err(|error| error.to_string());
+        let stored = load(watermarks()?.0)?;
+        // Asked again: whoever had the partition before us may have moved the position past the first answer meanwhile.
+        let (low, high) = watermarks()?;
         if (low..=high).contains(&stored) {
             return Ok(stored);
         }
@@ -124,7 +154,7 @@ impl Assignment {
         metrics::counter!(names::KAFKA_CONSUMER_POSITION_RESETS, "messaging_destination_name" => self.topic)
             .increment(1);
         self.runtime.block_on(place.reset(&self.database, stored, low)).map_err(|error| error.to_string())?;
-        self.runtime.block_on(place.load(&self.database, low)).map_err(|error| error.to_string())
+        load(low)
     }
 
     fn set_lag(&self, partition: i32, lag: i64) {
@@ -141,12 +171,18 @@ impl ClientContext for Assignment {
     /// Once a second: how far each of our partitions is behind.
     fn stats(&self, statistics: Statistics) {
         let Some(topic) = statistics.topics.get(self.topic) else { return };
+        let mut is_behind = false;
         for (partition, seen) in &topic.partitions {
             if let Some(position) = self.position(*partition)
                 && seen.hi_offset >= 0
             {
-                self.set_lag(*partition, (seen.hi_offset - position).max(0));
+                let lag = (seen.hi_offset - position).max(0);
+                is_behind |= lag > 0;
+                self.set_lag(*partition, lag);
             }
+        }
+        if !is_behind {
+            self.note_progress();
         }
     }
 
@@ -177,8 +213,8 @@ impl ConsumerContext for Assignment {
             }
         };
         if let Err(error) = done {
-            // The group notices that nothing is fetched or the session ends; the next rebalance repairs it.
             tracing::error!(error = %error, "rebalance failed");
+            self.failed.store(true, Ordering::Relaxed);
         }
     }
 }

@@ -151,7 +151,7 @@ impl<H: Handler> PartitionBatch<'_, H> {
             outbox::append(&mut transaction, &letters).await?;
             Ok(Applied::Verdicts(verdicts, effects))
         };
-        match postgres::in_time(work).await {
+        match postgres::contained(work).await {
             Ok(applied) => transaction.commit().await.map(|()| applied),
             Err(error) => Err(transaction.roll_back(error).await),
         }

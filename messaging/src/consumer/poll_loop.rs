@@ -16,8 +16,13 @@ use crate::record::Record;
 
 /// Longest wait for a record; also how soon a stop is noticed.
 const POLL: Duration = Duration::from_millis(100);
-/// Pause before a partition whose transaction failed is tried again.
-const BACK_OFF: Duration = Duration::from_millis(200);
+/// Pause before a partition whose transaction failed is tried again; it doubles with each try, up to [`LONGEST_BACK_OFF`].
+const BACK_OFF: Duration = Duration::from_millis(100);
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
+/// A consumer that does not move although there is something to read, and does not wait for Postgres, is rebuilt (C2).
+const STANDING_STILL: Duration = Duration::from_secs(30);
+/// Bytes that are taken at once: what is written of them has to fit into one statement.
+const MOST_BYTES: usize = 4 * 1_024 * 1_024;
 /// Pause before a consumer that failed is rebuilt.
 const REBUILD_PAUSE: Duration = Duration::from_secs(1);
 
@@ -36,6 +41,7 @@ struct Pending {
     records: Vec<Record>,
     due: Instant,
     paused: bool,
+    tries: u32,
 }
 
 type Consumer = BaseConsumer<Assignment>;
@@ -63,6 +69,7 @@ impl<H: Handler> PollLoop<H> {
             // A position outside of what the broker has is looked at, not jumped over: see `Assignment`.
             .set("auto.offset.reset", "error")
             .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("socket.timeout.ms", "6000")
             .set("session.timeout.ms", "6000")
             .set("heartbeat.interval.ms", "2000")
             .set("max.poll.interval.ms", "60000")
@@ -79,12 +86,17 @@ impl<H: Handler> PollLoop<H> {
         let mut pending: BTreeMap<i32, Pending> = BTreeMap::new();
         while !self.stop.is_cancelled() {
             self.gather(&consumer, &mut pending)?;
+            self.check(&consumer, &pending)?;
             // What was taken away meanwhile is another consumer's now.
             pending.retain(|partition, _| consumer.context().position(*partition).is_some());
             let mut committed = TopicPartitionList::new();
             for (partition, waiting) in &mut pending {
                 if waiting.due <= Instant::now() {
                     self.work_off(&consumer, *partition, waiting, &mut committed)?;
+                    if !waiting.records.is_empty() {
+                        // Postgres may be away, and the others would find out one by one: poll in between.
+                        break;
+                    }
                 }
             }
             pending.retain(|_, waiting| !waiting.records.is_empty());
@@ -98,11 +110,28 @@ impl<H: Handler> PollLoop<H> {
         Ok(())
     }
 
+    /// Whether the consumer is worth going on with.
+    fn check(&self, consumer: &Consumer, pending: &BTreeMap<i32, Pending>) -> Result<(), KafkaError> {
+        let assignment = consumer.context();
+        if !pending.is_empty() {
+            assignment.note_progress();
+        }
+        let still = assignment.standing_still();
+        if still > STANDING_STILL {
+            tracing::error!(seconds = still.as_secs(), "the consumer stands still although there is something to read");
+        }
+        if assignment.has_failed() || still > STANDING_STILL { Err(KafkaError::Canceled) } else { Ok(()) }
+    }
+
     /// Polls until nothing more is there, or enough is.
     fn gather(&self, consumer: &Consumer, pending: &mut BTreeMap<i32, Pending>) -> Result<(), KafkaError> {
         let next_try = pending.values().map(|waiting| waiting.due).min();
         let mut wait = next_try.map_or(POLL, |due| due.saturating_duration_since(Instant::now()).min(POLL));
+        let mut bytes = 0;
         for _ in 0..self.settings.consumer_batch {
+            if bytes > MOST_BYTES {
+                break;
+            }
             let Some(polled) = consumer.poll(wait) else { break };
             wait = Duration::ZERO;
             let record = match polled {
@@ -113,9 +142,10 @@ impl<H: Handler> PollLoop<H> {
                     continue;
                 }
             };
+            bytes += record.size();
             pending
                 .entry(record.partition)
-                .or_insert_with(|| Pending { records: Vec::new(), due: Instant::now(), paused: false })
+                .or_insert_with(|| Pending { records: Vec::new(), due: Instant::now(), paused: false, tries: 0 })
                 .records
                 .push(record);
         }
@@ -145,7 +175,10 @@ impl<H: Handler> PollLoop<H> {
         }
         waiting.records = left;
         let stuck = !waiting.records.is_empty();
-        waiting.due = Instant::now() + if stuck { BACK_OFF } else { Duration::ZERO };
+        if stuck {
+            waiting.due = Instant::now() + (BACK_OFF * 2_u32.pow(waiting.tries.min(6))).min(LONGEST_BACK_OFF);
+            waiting.tries += 1;
+        }
         if stuck != waiting.paused {
             let mut one = TopicPartitionList::new();
             one.add_partition(self.topic, partition);

@@ -1,6 +1,6 @@
 //! The stored position of each partition: the next offset to process (C1).
 
-use postgres::{Database, Transaction};
+use postgres::{Database, Transaction, contained};
 
 /// A partition as this consumer group knows it.
 #[derive(Clone, Copy, Debug)]
@@ -13,24 +13,22 @@ pub(super) struct Partition<'a> {
 impl Partition<'_> {
     /// The stored position; a partition never seen before starts at `low`, the lowest offset that the broker still has.
     pub(super) async fn load(self, database: &Database, low: i64) -> Result<i64, sqlx::Error> {
-        sqlx::query!(
+        let insert = sqlx::query!(
             "insert into consumer_positions (consumer_group, topic, partition, next_offset) values ($1, $2, $3, $4)
              on conflict do nothing",
             self.group,
             self.topic,
             self.partition,
             low,
-        )
-        .execute(database.writes())
-        .await?;
-        sqlx::query_scalar!(
+        );
+        contained(insert.execute(database.writes())).await?;
+        let select = sqlx::query_scalar!(
             "select next_offset from consumer_positions where consumer_group = $1 and topic = $2 and partition = $3",
             self.group,
             self.topic,
             self.partition,
-        )
-        .fetch_one(database.writes())
-        .await
+        );
+        contained(select.fetch_one(database.writes())).await
     }
 
     /// Moves the position if it is still where it is expected: the fence (T5). False: another consumer has moved it.
@@ -56,7 +54,7 @@ impl Partition<'_> {
 
     /// Sets the position back to `low` after the topic was created anew or lost what was next, fenced like any other move.
     pub(super) async fn reset(self, database: &Database, expected: i64, low: i64) -> Result<(), sqlx::Error> {
-        sqlx::query!(
+        let reset = sqlx::query!(
             "update consumer_positions set next_offset = $5
              where consumer_group = $1 and topic = $2 and partition = $3 and next_offset = $4",
             self.group,
@@ -64,9 +62,8 @@ impl Partition<'_> {
             self.partition,
             expected,
             low,
-        )
-        .execute(database.writes())
-        .await?;
+        );
+        contained(reset.execute(database.writes())).await?;
         Ok(())
     }
 }

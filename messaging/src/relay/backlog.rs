@@ -1,50 +1,51 @@
-use std::time::{Duration, Instant};
+use std::convert::Infallible;
+use std::time::Duration;
 
 use observability::names;
-use postgres::Database;
+use postgres::{Database, contained};
+use runtime::tasks::TaskGroup;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Rows are counted up to here: beyond it the exact number tells nobody anything, and counting costs more and more.
+const COUNTED: i64 = 100_000;
 
-/// Keeps the gauges of what waits in the outbox: the leader's view; 0 from everyone else, so that a sum is right.
-pub(super) struct Backlog {
-    database: Database,
-    due: Instant,
-}
-
-impl Backlog {
-    pub(super) fn new(database: Database) -> Self {
-        Self { database, due: Instant::now() }
-    }
-
-    /// Looks at the table, at most once a second.
-    pub(super) async fn measure(&mut self) {
-        if Instant::now() < self.due {
-            return;
+/// Spawns the task that keeps the gauges of what waits in the outbox: the leader's view; 0 from everyone else, so that a
+/// sum is right. A task of its own, because the relay is busiest when the gauges matter most.
+pub(super) fn watch(database: Database, leading: watch::Receiver<bool>, stop: CancellationToken, tasks: &TaskGroup) {
+    tasks.spawn("outbox-gauges", async move {
+        loop {
+            if *leading.borrow() {
+                measure(&database).await;
+            } else {
+                set(0, 0.0);
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
         }
-        self.due = Instant::now() + INTERVAL;
-        let looked = sqlx::query!(
-            r#"select count(*) as "pending!",
-                      coalesce(extract(epoch from clock_timestamp() - min(event_time)), 0)::float8 as "age!"
-               from outbox"#
-        )
-        .fetch_one(self.database.reads())
-        .await;
-        // A database that is away is said elsewhere; the gauges keep what they had.
-        if let Ok(row) = looked {
-            metrics::gauge!(names::OUTBOX_PENDING_MESSAGES).set(count(row.pending));
-            metrics::gauge!(names::OUTBOX_OLDEST_MESSAGE_AGE).set(row.age.max(0.0));
-        }
+        set(0, 0.0);
+        Ok::<(), Infallible>(())
+    });
+}
+
+async fn measure(database: &Database) {
+    let look = sqlx::query!(
+        r#"select (select count(*) from (select 1 from outbox limit $1) as head) as "pending!",
+                  coalesce(
+                      (select extract(epoch from clock_timestamp() - event_time) from outbox order by id limit 1), 0
+                  )::float8 as "age!""#,
+        COUNTED,
+    );
+    // A database that is away is said elsewhere; the gauges keep what they had.
+    if let Ok(row) = contained(look.fetch_one(database.reads())).await {
+        set(row.pending, row.age.max(0.0));
     }
 }
 
-/// Says 0: another replica leads, or none.
-pub(super) fn forget() {
-    metrics::gauge!(names::OUTBOX_PENDING_MESSAGES).set(0.0);
-    metrics::gauge!(names::OUTBOX_OLDEST_MESSAGE_AGE).set(0.0);
-}
-
-/// A gauge's number; exact up to 2^53 rows.
-#[expect(clippy::cast_precision_loss, reason = "an outbox of 2^53 rows has other problems")]
-fn count(rows: i64) -> f64 {
-    rows as f64
+fn set(pending: i64, age: f64) {
+    metrics::gauge!(names::OUTBOX_PENDING_MESSAGES).set(f64::from(i32::try_from(pending).unwrap_or(i32::MAX)));
+    metrics::gauge!(names::OUTBOX_OLDEST_MESSAGE_AGE).set(age);
 }

@@ -95,7 +95,8 @@ pub fn decide(order: &Order, happening: &Happening, now: OffsetDateTime) -> Deci
         Happening::StockRejected(rejection) => stock_rejected(order, rejection, now),
         Happening::StockReleased => match order.status {
             Status::Cancelled => Decision::Settled,
-            Status::Pending | Status::Confirmed | Status::Fulfilled | Status::Rejected => {
+            Status::Rejected => Decision::Keep,
+            Status::Pending | Status::Confirmed | Status::Fulfilled => {
                 Decision::Impossible("stock was released for an order that is not cancelled")
             }
         },

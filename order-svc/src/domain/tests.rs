@@ -85,7 +85,7 @@ fn every_cell_of_the_table_is_as_the_protocol_says() {
     let rows = [
         (reserved(), [To(Status::Confirmed), Keep, Keep, Keep, DeadLetter]),
         (rejected(), [To(Status::Rejected), DeadLetter, DeadLetter, Settled, Keep]),
-        (Happening::StockReleased, [DeadLetter, DeadLetter, DeadLetter, Settled, DeadLetter]),
+        (Happening::StockReleased, [DeadLetter, DeadLetter, DeadLetter, Settled, Keep]),
         (Happening::StockShipped, [DeadLetter, DeadLetter, Settled, DeadLetter, DeadLetter]),
         (cancel(), [To(Status::Cancelled), To(Status::Cancelled), Forbidden, Keep, Forbidden]),
         (Happening::Fulfill, [Forbidden, To(Status::Fulfilled), Keep, Forbidden, Forbidden]),

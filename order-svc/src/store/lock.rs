@@ -140,8 +140,8 @@ async fn lock_orders(
     rows.into_iter().map(OrderRow::into_stored).collect()
 }
 
-/// Orders that were there before: by request key, or by order id when a commit in doubt was submitted again (T4). A
-/// statement of its own, after the insert: it sees what the transaction that was waited for has committed.
+/// Orders that were there before: by request key, or by order id when a commit in doubt was submitted again (T4); as one
+/// list of ids, because an OR of the two would read the whole table. A statement of its own, after the insert: it sees what the transaction that was waited for has committed.
 async fn read_placed_before(
     transaction: &mut Transaction,
     refused: &[&NewOrder],
@@ -156,8 +156,11 @@ async fn read_placed_before(
                 close_time, reject_reason, shortages, cancel_reason, cancel_note, total_currency, total_units,
                 total_nanos, traceparent, tracestate
          from orders
-         where order_id = any($1)
-            or (customer_id, request_id) in (select * from unnest($2::text[], $3::text[]))",
+         where order_id = any($1::uuid[] || array(
+             select keyed.order_id
+             from unnest($2::text[], $3::text[]) as given (customer_id, request_id)
+             join orders as keyed using (customer_id, request_id)
+         ))",
         &ids,
         &customers as &[&str],
         &requests as &[&str],

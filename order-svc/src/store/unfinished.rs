@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postgres::Database;
+use postgres::{Database, contained};
 use proto::values::OrderId;
 use sqlx::postgres::types::PgInterval;
 
@@ -13,7 +13,7 @@ use sqlx::postgres::types::PgInterval;
 /// Those of the database.
 pub async fn take_due(database: &Database, count: i64, pause: Duration) -> Result<Vec<OrderId>, sqlx::Error> {
     let pause = PgInterval::try_from(pause).map_err(sqlx::Error::Encode)?;
-    let taken = sqlx::query_scalar!(
+    let take = sqlx::query_scalar!(
         "update unfinished_orders
          set attempts = attempts + 1,
              next_attempt_at = clock_timestamp() + $2::interval * power(2, least(attempts, 5)) * (0.75 + random() / 2)
@@ -27,8 +27,7 @@ pub async fn take_due(database: &Database, count: i64, pause: Duration) -> Resul
          returning order_id",
         count,
         pause,
-    )
-    .fetch_all(database.writes())
-    .await?;
+    );
+    let taken = contained(take.fetch_all(database.writes())).await?;
     Ok(taken.into_iter().map(OrderId::from_uuid).collect())
 }

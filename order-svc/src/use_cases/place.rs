@@ -81,7 +81,12 @@ impl Orders {
             Status::Confirmed | Status::Rejected | Status::Cancelled | Status::Fulfilled => placed.order,
         };
         spans::set_status(&request, order.status.label());
-        let outcome = if placed.replayed { "replayed" } else { order.status.label() };
+        let outcome = match (placed.replayed, order.status) {
+            (true, _) => "replayed",
+            // Fulfilled in the moment between: it had its stock.
+            (false, Status::Fulfilled) => Status::Confirmed.label(),
+            (false, status) => status.label(),
+        };
         metrics::counter!(names::ORDERS_PLACED, "outcome" => outcome).increment(1);
         Ok(Placed { order, ..placed })
     }
@@ -90,11 +95,13 @@ impl Orders {
     /// an error never rejects an order (O2).
     async fn complete(&self, pending: Order, deadline: Deadline) -> Order {
         let answer_by = deadline.less(MARGIN.min(deadline.remaining() / 4));
-        let completed = timeout_at(answer_by.instant(), self.reserve_and_decide(&pending, answer_by)).await;
-        match completed {
-            Ok(Some(order)) => order,
-            Ok(None) | Err(_) => pending,
-        }
+        let completing = timeout_at(answer_by.instant(), self.reserve_and_decide(&pending, answer_by));
+        let completed = tokio::select! {
+            completed = completing => completed.ok().flatten(),
+            // Who is going away does not wait for inventory: the order is durable, and answered before the drain is over.
+            () = self.stop.cancelled() => None,
+        };
+        completed.unwrap_or(pending)
     }
 
     async fn reserve_and_decide(&self, pending: &Order, deadline: Deadline) -> Option<Order> {

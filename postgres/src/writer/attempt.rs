@@ -7,10 +7,12 @@ use super::worker::Worker;
 use super::{Batch, Submission, WriteError};
 use crate::TransactionError;
 use crate::sqlstate::Verdict;
-use crate::transaction::in_time;
+use crate::transaction::contained;
 
-/// Tries of a batch that keeps meeting deadlocks or locks that are not granted.
+/// Tries of a command that keeps meeting deadlocks or locks that are not granted.
 const ATTEMPTS: u32 = 8;
+/// Tries of a batch with others: then it is split, so that one locked row does not hold up everyone.
+const ATTEMPTS_TOGETHER: u32 = 2;
 /// Pause before a try, growing with each.
 const PAUSE: Duration = Duration::from_millis(5);
 /// Longest pause between looks at a commit in doubt.
@@ -29,7 +31,7 @@ impl<B: Batch> Worker<B> {
             contexts.push(context);
             replies.push(reply);
         }
-        // Halves that are still to be written, in order: one piece unless a command's own data makes its batch fail.
+        // Halves that are still to be written, in order: one piece unless one command makes its batch fail.
         let mut pieces: Vec<Range<usize>> = std::iter::once(0..commands.len()).collect();
         while let Some(piece) = pieces.pop().filter(|piece| !piece.is_empty()) {
             let started = SystemTime::now();
@@ -57,8 +59,9 @@ impl<B: Batch> Worker<B> {
         }
     }
 
-    /// Repeats the transaction until its fate is certain.
+    /// Repeats the transaction until its fate is certain. `Refused`, for more than one command: to be tried by halves.
     async fn settle(&self, commands: &[B::Command]) -> Result<Vec<B::Outcome>, WriteError> {
+        let attempts = if commands.len() > 1 { ATTEMPTS_TOGETHER } else { ATTEMPTS };
         let mut attempt = 0;
         let mut in_doubt = false;
         loop {
@@ -71,9 +74,10 @@ impl<B: Batch> Worker<B> {
             match failure.verdict() {
                 // While an earlier try is in doubt there is no answer to give, so neither patience nor tries run out.
                 None => log(B::OPERATION, &failure, "commit in doubt; submitting the same commands again"),
-                Some(Verdict::Again) if in_doubt || attempt < ATTEMPTS => {
+                Some(Verdict::Again) if in_doubt || attempt < attempts => {
                     log(B::OPERATION, &failure, "transaction failed; trying again");
                 }
+                Some(Verdict::Again) if commands.len() > 1 => return Err(WriteError::Refused),
                 Some(Verdict::Away) if in_doubt => {
                     log(B::OPERATION, &failure, "database away with a commit in doubt; waiting for it");
                 }
@@ -95,7 +99,7 @@ impl<B: Batch> Worker<B> {
 
     async fn attempt(&self, commands: &[B::Command]) -> Result<Vec<B::Outcome>, TransactionError> {
         let mut transaction = self.database.begin().await?;
-        match in_time(self.batch.apply(&mut transaction, commands)).await {
+        match contained(self.batch.apply(&mut transaction, commands)).await {
             Ok(outcomes) => {
                 assert_eq!(outcomes.len(), commands.len(), "a batch gives each command its outcome");
                 transaction.commit().await?;
