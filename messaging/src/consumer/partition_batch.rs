@@ -7,7 +7,7 @@ use postgres::sqlstate::Verdict as Failure;
 use postgres::{Database, TransactionError};
 use time::OffsetDateTime;
 
-use super::positions::Partition;
+use super::positions::{self, Partition};
 use super::{Handler, Poison, Traced, Verdict};
 use crate::dead_letter::{self, Reason};
 use crate::outbox;
@@ -149,6 +149,10 @@ impl<H: Handler> PartitionBatch<'_, H> {
                 .map(|(record, reason, error)| dead_letter::of(record, place.group, reason, error, now))
                 .collect();
             outbox::append(&mut transaction, &letters).await?;
+            let is_old_news = letters.is_empty() && verdicts.iter().all(|verdict| *verdict == Verdict::Ignored);
+            if is_old_news {
+                positions::need_not_be_durable(&mut transaction).await?;
+            }
             Ok(Applied::Verdicts(verdicts, effects))
         };
         match postgres::contained(work).await {
