@@ -1,0 +1,157 @@
+//! Topics from outside.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Header, Headers as _, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
+
+const LIMIT: Duration = Duration::from_secs(20);
+const ATTEMPT: Duration = Duration::from_secs(5);
+const PARTITIONS: i32 = proto::topics::PARTITIONS;
+
+/// A record as it lies in a topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Where.
+    pub partition: i32,
+    /// Where in the partition.
+    pub offset: i64,
+    /// The key.
+    pub key: Option<Vec<u8>>,
+    /// The value.
+    pub value: Option<Vec<u8>>,
+    /// In order; names may repeat.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl Record {
+    /// The value of a header, when it is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.headers.iter().find(|(header, _)| header == name)?;
+        std::str::from_utf8(value.as_deref()?).ok()
+    }
+
+    /// The key as text.
+    #[must_use]
+    pub fn key_text(&self) -> Option<&str> {
+        std::str::from_utf8(self.key.as_deref()?).ok()
+    }
+}
+
+/// Everything in a topic, from offset 0 of each partition to where it ends now.
+///
+/// # Panics
+/// When the broker does not give it within 20 s.
+pub async fn read_all(servers: &str, topic: &str) -> Vec<Record> {
+    let ends = ends(servers, topic).await.expect("the broker says where the topic ends");
+    let (servers, topic) = (servers.to_owned(), topic.to_owned());
+    let reading = tokio::task::spawn_blocking(move || read_up_to(&servers, &topic, &ends));
+    reading.await.expect("reading does not panic").expect("the topic can be read")
+}
+
+/// Where each partition ends now.
+///
+/// # Errors
+/// The broker does not say.
+pub async fn ends(servers: &str, topic: &str) -> Result<BTreeMap<i32, i64>> {
+    let (servers, topic) = (servers.to_owned(), topic.to_owned());
+    let asking = tokio::task::spawn_blocking(move || {
+        let consumer = consumer(&servers)?;
+        (0..PARTITIONS)
+            .map(|partition| Ok((partition, consumer.fetch_watermarks(&topic, partition, ATTEMPT)?.1)))
+            .collect()
+    });
+    asking.await?
+}
+
+fn read_up_to(servers: &str, topic: &str, ends: &BTreeMap<i32, i64>) -> Result<Vec<Record>> {
+    let consumer = consumer(servers)?;
+    let mut from = TopicPartitionList::new();
+    let mut missing: BTreeMap<i32, i64> = ends.iter().filter(|(_, end)| **end > 0).map(|(p, end)| (*p, *end)).collect();
+    for partition in missing.keys() {
+        from.add_partition_offset(topic, *partition, Offset::Beginning)?;
+    }
+    consumer.assign(&from)?;
+    let begun = Instant::now();
+    let mut records = Vec::new();
+    while !missing.is_empty() {
+        ensure!(begun.elapsed() < LIMIT, "{topic} was not read up to {missing:?} in time");
+        let Some(polled) = consumer.poll(Duration::from_millis(100)) else { continue };
+        let message = polled.context("a record of the topic")?;
+        if missing.get(&message.partition()).is_some_and(|end| message.offset() + 1 >= *end) {
+            missing.remove(&message.partition());
+        }
+        let headers = message.headers().map_or_else(Vec::new, |headers| {
+            headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
+        });
+        records.push(Record {
+            partition: message.partition(),
+            offset: message.offset(),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.payload().map(<[u8]>::to_vec),
+            headers,
+        });
+    }
+    Ok(records)
+}
+
+fn consumer(servers: &str) -> Result<BaseConsumer> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", servers).set("group.id", "end-to-end-tests").set("enable.auto.commit", "false");
+    // The mock broker answers fetches at once or after that long.
+    Ok(config.set("fetch.wait.max.ms", "5").create()?)
+}
+
+/// Produces a record and returns its partition and offset. Without a key it goes to the record's partition.
+///
+/// # Panics
+/// When the broker does not take it.
+pub async fn produce(servers: &str, topic: &str, record: &Record) -> (i32, i64) {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", servers).set("partitioner", "murmur2_random").set("linger.ms", "0");
+    let producer: FutureProducer = config.create().expect("the settings are right");
+    let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (name, value)| {
+        headers.insert(Header { key: name, value: value.as_deref() })
+    });
+    let mut sent = FutureRecord::<[u8], [u8]>::to(topic).headers(headers);
+    sent.key = record.key.as_deref();
+    sent.payload = record.value.as_deref();
+    if record.key.is_none() {
+        sent.partition = Some(record.partition);
+    }
+    let delivery = producer.send(sent, LIMIT).await.map_err(|(error, _)| error).expect("the broker takes it");
+    (delivery.partition, delivery.offset)
+}
+
+/// The partition that Java's default partitioner gives a key: `toPositive(murmur2(key)) % partitions`.
+#[must_use]
+pub fn partition_of(key: &[u8]) -> i32 {
+    (murmur2(key) & 0x7fff_ffff).cast_signed() % PARTITIONS
+}
+
+/// As `org.apache.kafka.common.utils.Utils.murmur2`.
+#[must_use]
+pub fn murmur2(data: &[u8]) -> u32 {
+    const M: u32 = 0x5bd1_e995;
+    let length = u32::try_from(data.len()).expect("a key is short");
+    let mut hash = 0x9747_b28c ^ length;
+    let mut words = data.chunks_exact(4);
+    for word in &mut words {
+        let mut k = u32::from_le_bytes(word.try_into().expect("a chunk of four")).wrapping_mul(M);
+        k ^= k >> 24;
+        hash = hash.wrapping_mul(M) ^ k.wrapping_mul(M);
+    }
+    let rest = words.remainder();
+    if !rest.is_empty() {
+        let tail = rest.iter().rev().fold(0, |tail, byte| (tail << 8) | u32::from(*byte));
+        hash = (hash ^ tail).wrapping_mul(M);
+    }
+    hash ^= hash >> 13;
+    hash = hash.wrapping_mul(M);
+    hash ^ (hash >> 15)
+}

@@ -1,0 +1,28 @@
+//! The harness of the end-to-end tests: both services as processes of their own, on a real Postgres, Kafka and Jaeger.
+//!
+//! - [`shared`]: where a test gets a platform from: the calm one, which many tests use at the same time, or the one for
+//!   faults, which is theirs alone while they break it.
+//! - [`platform`] and [`service`]: what is started, and how it is killed, stopped and started again.
+//! - [`shop`]: a caller with a customer id and SKUs of its own. [`refusal`]: what an error says.
+//! - [`load`]: many orders, by a client that keeps a journal.
+//! - [`kafka`], [`traces`], [`metrics`]: what can be seen from outside.
+//! - [`audit`]: the rules that hold after every test (I1 to I4).
+//! - [`waiting`]: nothing sleeps; what takes time is looked at again and again, up to a limit.
+//!
+//! Nothing outlives the tests: servers, services and data end with this process, however it ends.
+
+pub mod audit;
+mod folder;
+pub mod forwarder;
+mod http;
+pub mod kafka;
+pub mod load;
+pub mod metrics;
+pub mod platform;
+mod ports;
+pub mod refusal;
+pub mod service;
+pub mod shared;
+pub mod shop;
+pub mod traces;
+pub mod waiting;

@@ -1,0 +1,29 @@
+//! Waiting for what takes time.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+const POLL: Duration = Duration::from_millis(25);
+
+/// Looks again and again until `attempt` succeeds, and returns what it gave.
+///
+/// # Panics
+/// With the error of the last attempt, when that is not within `limit`.
+pub async fn eventually<T>(limit: Duration, mut attempt: impl AsyncFnMut() -> Result<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        let error = match attempt().await {
+            Ok(value) => return value,
+            Err(error) => error,
+        };
+        assert!(begun.elapsed() < limit, "not within {limit:?}: {error:#}");
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// `limit` in seconds, for [`eventually`].
+#[must_use]
+pub const fn seconds(limit: u64) -> Duration {
+    Duration::from_secs(limit)
+}

@@ -1,0 +1,59 @@
+//! Inventory dies: orders are taken, and complete by themselves once it is back.
+
+use std::time::{Duration, Instant};
+
+use proto::orders::v1::OrderStatus;
+use tests::audit;
+use tests::waiting::seconds;
+use uuid::Uuid;
+
+use crate::support::faults;
+
+#[tokio::test]
+async fn order_placed_while_inventory_is_away_is_confirmed_through_kafka_once_it_is_back() {
+    let mut platform = faults().await;
+    let mut shop = platform.shop();
+    let sku = shop.stocked("torch", 10, (3, 0)).await;
+    platform.inventory.kill();
+
+    let request_id = Uuid::new_v4().to_string();
+    let mut request = shop.request(&[(&sku, 2)]);
+    request.request_id = request_id.clone();
+    let mut timed = tonic::Request::new(request.clone());
+    let deadline = Duration::from_secs(2);
+    timed.set_timeout(deadline);
+    let begun = Instant::now();
+    let pending = shop.orders.place_order(timed).await.unwrap().into_inner().order.unwrap();
+    assert!(begun.elapsed() < deadline, "answered after {:?}", begun.elapsed());
+    assert_eq!((pending.status(), pending.version), (OrderStatus::Pending, 1));
+    assert!(pending.total.is_none() && pending.lines[0].unit_price.is_none());
+    assert_eq!(pending.request_id, request_id);
+
+    let again = shop.try_place(request).await.unwrap();
+    assert_eq!(again, pending, "the repetition gives the same order");
+
+    platform.inventory.start_ready().await;
+    let confirmed = shop.becomes(&pending.order_id, OrderStatus::Confirmed, 15).await;
+    assert_eq!((confirmed.version, confirmed.create_time), (2, pending.create_time));
+    assert_eq!(confirmed.total.unwrap().units, 6);
+    shop.stock_becomes(&sku, 10, 2).await;
+    audit::whole(&platform, seconds(20)).await;
+}
+
+#[tokio::test]
+async fn order_cancelled_while_inventory_is_away_never_holds_stock() {
+    let mut platform = faults().await;
+    let mut shop = platform.shop();
+    let sku = shop.stocked("rope", 10, (3, 0)).await;
+    platform.inventory.kill();
+    let pending = shop.place(&[(&sku, 2)]).await;
+    assert_eq!(pending.status(), OrderStatus::Pending);
+
+    let cancelled = shop.cancel(&pending.order_id, "").await.unwrap();
+    assert_eq!((cancelled.status(), cancelled.version), (OrderStatus::Cancelled, 2));
+
+    platform.inventory.start_ready().await;
+    audit::whole(&platform, seconds(20)).await;
+    assert_eq!(shop.item(&sku).await.reserved, 0);
+    assert_eq!(shop.order(&pending.order_id).await, cancelled);
+}

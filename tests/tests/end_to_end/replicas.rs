@@ -1,0 +1,178 @@
+//! Two replicas of each service on the same databases and topics.
+
+use std::collections::BTreeSet;
+
+use anyhow::ensure;
+use futures::future::join_all;
+use proto::orders::v1::{Order, OrderStatus};
+use proto::{headers, reasons, topics};
+use tests::audit::{self, Of};
+use tests::kafka;
+use tests::platform::Platform;
+use tests::refusal::Refusal;
+use tests::service::{Part, Service};
+use tests::waiting::{eventually, seconds};
+use tonic::{Code, Response};
+use uuid::Uuid;
+
+use crate::support::faults;
+
+const CALLS: usize = 50;
+
+/// A second order service and a second inventory; both order services know both inventories.
+async fn second_replicas(platform: &mut Platform) -> (Service, Service) {
+    let mut inventory = platform.replica(Part::Inventory, "inventory-svc-2");
+    inventory.start_ready().await;
+    let endpoints = format!("{},{}", platform.inventory.address(), inventory.address());
+    let mut orders = platform.replica(Part::Orders, "order-svc-2");
+    orders.set("INVENTORY_ENDPOINTS", endpoints.clone());
+    orders.start_ready().await;
+    platform.orders.set("INVENTORY_ENDPOINTS", endpoints);
+    platform.orders.restart().await;
+    (orders, inventory)
+}
+
+fn is_replay<T>(response: &Response<T>) -> bool {
+    response.metadata().get(headers::IDEMPOTENT_REPLAY).is_some_and(|value| value == "true")
+}
+
+#[tokio::test]
+async fn fifty_equal_calls_over_two_replicas_make_one_order_and_get_equal_answers() {
+    let mut platform = faults().await;
+    let (mut second, mut second_inventory) = second_replicas(&mut platform).await;
+    let mut shop = platform.shop();
+    let sku = shop.stocked("ticket", 100, (12, 500_000_000)).await;
+    let mut request = shop.request(&[(&sku, 2)]);
+    request.request_id = Uuid::new_v4().to_string();
+
+    let calls = (0..CALLS).map(|number| {
+        let mut client = if number % 2 == 0 { platform.orders.orders() } else { second.orders() };
+        let request = request.clone();
+        async move { client.place_order(request).await.unwrap() }
+    });
+    let answers = join_all(calls).await;
+
+    let first_calls = answers.iter().filter(|answer| !is_replay(answer)).count();
+    assert_eq!(first_calls, 1, "one call placed the order, the others repeat it");
+    let orders: Vec<Order> = answers.into_iter().map(|answer| answer.into_inner().order.unwrap()).collect();
+    assert_eq!(orders[0].status(), OrderStatus::Confirmed);
+    assert!(orders.iter().all(|order| *order == orders[0]), "{orders:#?}");
+
+    let mut other = request.clone();
+    other.lines[0].quantity = 3;
+    let refusal = Refusal::of(&shop.try_place(other).await.unwrap_err());
+    assert_eq!((refusal.code, &*refusal.reason), (Code::AlreadyExists, reasons::REQUEST_ID_REUSED));
+    assert_eq!(refusal.domain, reasons::ORDERS_DOMAIN);
+
+    let mut of_another_customer = request;
+    of_another_customer.customer_id = format!("other-{}", shop.mark);
+    let another = shop.try_place(of_another_customer).await.unwrap();
+    assert_ne!(another.order_id, orders[0].order_id, "request ids are the customer's own");
+
+    shop.stock_becomes(&sku, 100, 4).await;
+    second.stop().await;
+    second_inventory.stop().await;
+    audit::whole(&platform, seconds(20)).await;
+}
+
+/// Records of `topic` that a replica says it has sent.
+async fn sent(replica: &Service, topic: &str) -> f64 {
+    let labels = [("messaging_destination_name", topic)];
+    replica.metrics().await.sum("messaging_client_sent_messages_total", &labels)
+}
+
+/// Kills the replica that published what was just placed; the other has to go on.
+async fn kill_leader(first: &mut Service, second: &mut Service, topic: &str, before: (f64, f64)) {
+    let grown = (sent(first, topic).await > before.0, sent(second, topic).await > before.1);
+    match grown {
+        (true, false) => first.kill(),
+        (false, true) => second.kill(),
+        (true, true) => panic!("both replicas publish {topic}"),
+        (false, false) => panic!("no replica publishes {topic}"),
+    }
+}
+
+#[tokio::test]
+async fn one_replica_publishes_each_event_once_and_another_takes_over_when_it_dies() {
+    let mut platform = faults().await;
+    let (mut second, mut second_inventory) = second_replicas(&mut platform).await;
+    let mut shop = platform.shop();
+    let sku = shop.stocked("seat", 1_000, (30, 0)).await;
+    platform.quiet(seconds(20)).await;
+    let sent_orders = (sent(&platform.orders, topics::ORDERS).await, sent(&second, topics::ORDERS).await);
+    let sent_stock =
+        (sent(&platform.inventory, topics::INVENTORY).await, sent(&second_inventory, topics::INVENTORY).await);
+
+    let mut other_shop = shop.clone();
+    other_shop.orders = second.orders();
+    for _ in 0..20 {
+        let order = shop.place(&[(&sku, 1)]).await;
+        let other = other_shop.place(&[(&sku, 1)]).await;
+        assert_eq!((order.status(), other.status()), (OrderStatus::Confirmed, OrderStatus::Confirmed));
+    }
+    let calm = audit::orders(&platform, Of::Customer(&shop.customer), seconds(10)).await;
+    assert_eq!((calm.orders, calm.events, calm.duplicates), (40, 120, 0));
+
+    kill_leader(&mut platform.orders, &mut second, topics::ORDERS, sent_orders).await;
+    let mut survivor = if platform.orders.is_running() { shop.clone() } else { other_shop };
+    let late = survivor.place(&[(&sku, 1)]).await;
+    published_within_ten_seconds(&platform, topics::ORDERS, &late.order_id).await;
+
+    kill_leader(&mut platform.inventory, &mut second_inventory, topics::INVENTORY, sent_stock).await;
+    let latest = survivor.place(&[(&sku, 1)]).await;
+    published_within_ten_seconds(&platform, topics::ORDERS, &latest.order_id).await;
+    published_within_ten_seconds(&platform, topics::INVENTORY, &latest.order_id).await;
+    survivor.becomes(&latest.order_id, OrderStatus::Confirmed, 20).await;
+    audit::whole(&platform, seconds(30)).await;
+}
+
+async fn published_within_ten_seconds(platform: &Platform, topic: &str, order_id: &str) {
+    eventually(seconds(10), async || {
+        let records = kafka::read_all(platform.kafka(), topic).await;
+        let keys: BTreeSet<&str> = records.iter().filter_map(kafka::Record::key_text).collect();
+        ensure!(keys.contains(order_id), "no event of {order_id} in {topic}");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_hundred_callers_on_the_last_unit_make_one_sale() {
+    let mut platform = faults().await;
+    let (mut second, mut second_inventory) = second_replicas(&mut platform).await;
+    let mut shop = platform.shop();
+    let sku = shop.stocked("last", 1, (5, 0)).await;
+
+    let calls = (0..200).map(|number| {
+        let mut caller = shop.clone();
+        if number % 2 == 1 {
+            caller.orders = second.orders();
+        }
+        let sku = sku.clone();
+        async move { caller.place(&[(&sku, 1)]).await }
+    });
+    let orders = join_all(calls).await;
+
+    // Whoever was answered PENDING completes a moment later.
+    let mut outcomes = Vec::new();
+    for order in orders {
+        let done = if order.status() == OrderStatus::Pending {
+            eventually(seconds(20), async || {
+                let order = shop.order(&order.order_id).await;
+                ensure!(order.status() != OrderStatus::Pending, "{} is pending", order.order_id);
+                Ok(order)
+            })
+            .await
+        } else {
+            order
+        };
+        outcomes.push(done);
+    }
+    let confirmed = outcomes.iter().filter(|order| order.status() == OrderStatus::Confirmed).count();
+    let sold_out = outcomes.iter().filter(|order| order.status_reason == reasons::OUT_OF_STOCK).count();
+    assert_eq!((confirmed, sold_out), (1, 199));
+    second.stop().await;
+    second_inventory.stop().await;
+    shop.stock_becomes(&sku, 1, 1).await;
+    audit::whole(&platform, seconds(30)).await;
+}
