@@ -20,7 +20,7 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
 /// Writes one message as a line of JSON.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(crate) fn print_json(message: &impl Serialize) -> io::Result<()> {
     print(&serde_json::to_string(message)?)
 }

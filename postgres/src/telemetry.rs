@@ -19,7 +19,7 @@ pub fn operation(operation: &'static str, started: SystemTime, ended: SystemTime
     .record(seconds);
 }
 
-/// Runs a read with its metric, and with its span in the current trace; [contained](contained).
+/// Runs a read with its metric, and with its span in the current trace; [`contained`].
 ///
 /// # Errors
 /// Those of `read`, and an I/O error when the database says nothing.
