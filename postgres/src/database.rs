@@ -10,6 +10,8 @@ use crate::DatabaseSettings;
 const BACKGROUND_CONNECTIONS: u32 = 4;
 /// How long one waits for a connection before the database counts as away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// A connection that was idle for longer is asked whether it still answers before it is used.
+const RESTED: Duration = Duration::from_secs(1);
 /// How long a connection that comes back to its pool may take to answer before it is given up.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -30,8 +32,11 @@ impl Database {
             PgPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
-                // A round trip on every acquire, to find out what the statement itself would: a broken connection.
+                // Not on every acquire, which would cost a round trip: only a connection that rested may have broken unseen.
                 .test_before_acquire(false)
+                .before_acquire(|connection, rested| {
+                    Box::pin(async move { Ok(rested.idle_for < RESTED || still_answers(connection).await.is_ok()) })
+                })
                 // sqlx pings what comes back, without a time-out and while holding its place in the pool.
                 .after_release(|connection, _| Box::pin(async move { still_answers(connection).await.map(|()| true) }))
                 .connect_lazy_with(connect.clone())

@@ -138,7 +138,8 @@ impl<H: Handler> PollLoop<H> {
                 Ok(message) => Record::of(&message),
                 Err(error) if needs_new_consumer(&error) => return Err(error),
                 Err(error) => {
-                    tracing::warn!(error = %error, "kafka can't be read for the moment");
+                    // Brokers that are away are told by the service's health, once; librdkafka repeats it many times a second.
+                    tracing::debug!(error = %error, "kafka can't be read for the moment");
                     continue;
                 }
             };
