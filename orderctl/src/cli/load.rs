@@ -89,7 +89,7 @@ impl LoadArguments {
         let pace = Pace { callers: self.callers, rate: self.rate, duration: self.duration, timeout: self.timeout };
         let progress = !self.json;
         let (tally, took): (Tally, Duration) = callers::run(workload, channels, pace, progress).await;
-        let report = Report::new(&tally, took, self.rate);
+        let report = Report::new(&tally, took, self.rate, self.duration);
         if self.json {
             output::print_json(&report)?
         } else {

@@ -35,14 +35,14 @@ struct Clock {
 }
 
 impl Clock {
-    /// When the next call is to be sent; `None` when the time is over.
+    /// When the next call is to be sent; `None` when the time is over, also for calls that no caller was free for until then.
     fn next(&self) -> Option<Instant> {
         let ticket = self.taken.fetch_add(1, Ordering::Relaxed);
         let due = match self.rate {
             Some(rate) => self.start + Duration::from_secs(1).mul_f64(ticket_position(ticket, rate)),
             None => Instant::now(),
         };
-        (due < self.end).then_some(due)
+        (due.max(Instant::now()) < self.end).then_some(due)
     }
 }
 

@@ -56,6 +56,8 @@ impl Tally {
 pub(super) struct Report {
     seconds: f64,
     offered_per_second: Option<u32>,
+    /// Calls whose time came while every caller was busy; none of them is among the latencies.
+    not_sent: u64,
     calls: u64,
     calls_per_second: f64,
     confirmed_per_second: f64,
@@ -75,14 +77,16 @@ struct Latency {
 }
 
 impl Report {
-    pub(super) fn new(tally: &Tally, took: Duration, offered_per_second: Option<u32>) -> Self {
+    pub(super) fn new(tally: &Tally, took: Duration, offered_per_second: Option<u32>, asked: Duration) -> Self {
         let seconds = took.as_secs_f64();
         let milliseconds = |quantile| float(tally.latency.value_at_quantile(quantile)) / 1_000.0;
-        let calls = tally.answers.values().chain(tally.failures.values()).sum();
+        let offered = offered_per_second.map_or(0, |rate| u64::from(rate).saturating_mul(asked.as_secs()));
+        let calls: u64 = tally.answers.values().chain(tally.failures.values()).sum();
         let confirmed = tally.answers.iter().filter(|(name, _)| is_confirmed(name)).map(|(_, count)| count).sum();
         Self {
             seconds,
             offered_per_second,
+            not_sent: offered.saturating_sub(calls),
             calls,
             calls_per_second: float(calls) / seconds,
             confirmed_per_second: float(confirmed) / seconds,
@@ -110,6 +114,9 @@ impl fmt::Display for Report {
         writeln!(formatter, "{calls} calls in {seconds:.1} s, {calls_per_second:.0}/s")?;
         if let Some(offered) = self.offered_per_second {
             writeln!(formatter, "offered {offered}/s; latency counts from the time at which a call was to be sent")?;
+            if self.not_sent > 0 {
+                writeln!(formatter, "  {:>9}  not sent: every caller was busy until the end", self.not_sent)?;
+            }
         }
         for (name, count) in answers {
             writeln!(formatter, "  {count:>9}  {name}")?;
@@ -138,10 +145,12 @@ mod tests {
             all.add(&one);
         }
         all.count(Err("Unavailable (DRAINING)".to_owned()), Duration::from_millis(2));
-        let report = Report::new(&all, Duration::from_secs(2), None);
+        let report = Report::new(&all, Duration::from_secs(2), None, Duration::from_secs(2));
         assert_eq!((report.calls, report.confirmed_per_second), (4, 1.0));
         assert!(report.latency_milliseconds.p50 >= 2.0 && report.latency_milliseconds.p50 < 2.1);
         let text = report.to_string();
+        let overloaded = Report::new(&all, Duration::from_secs(2), Some(10), Duration::from_secs(2));
+        assert_eq!(overloaded.not_sent, 16);
         assert!(text.contains("4 calls in 2.0 s, 2/s") && text.contains("1  failed: Unavailable (DRAINING)"), "{text}");
     }
 }
