@@ -20,7 +20,6 @@ use messaging::outbox;
 use messaging::relay::RelayWaker;
 use observability::propagation::TraceHeaders;
 use postgres::{Batch, Transaction};
-use time::OffsetDateTime;
 
 use crate::domain::ledger::{Command, Outcome};
 
@@ -75,7 +74,7 @@ impl Batch for StockStore {
 /// # Errors
 /// Those of the database; the transaction is then to be rolled back.
 pub async fn apply(transaction: &mut Transaction, commands: &[Submitted]) -> Result<Vec<Outcome>, sqlx::Error> {
-    let now = database_now();
+    let now = postgres::now();
     let (mut ledger, claims) = lock::lock_and_load(transaction, commands, now).await?;
     let mut records = Vec::new();
     let mut outcomes = Vec::with_capacity(commands.len());
@@ -89,10 +88,4 @@ pub async fn apply(transaction: &mut Transaction, commands: &[Submitted]) -> Res
     outbox::append(transaction, &records).await?;
     save::stock(transaction, &ledger, &claims).await?;
     Ok(outcomes)
-}
-
-/// Now, in the microseconds that Postgres keeps: what is answered is what will be read.
-fn database_now() -> OffsetDateTime {
-    let now = OffsetDateTime::now_utc();
-    now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now)
 }

@@ -28,7 +28,6 @@ use messaging::relay::RelayWaker;
 use observability::propagation::TraceHeaders;
 use postgres::{Batch, Transaction};
 use proto::values::OrderId;
-use time::OffsetDateTime;
 
 use crate::domain::ledger::{Command, Outcome};
 use crate::domain::order::Order;
@@ -86,7 +85,7 @@ impl OrderStore {
         transaction: &mut Transaction,
         commands: &[Submitted],
     ) -> Result<Vec<Written>, sqlx::Error> {
-        let now = database_now();
+        let now = postgres::now();
         let (mut ledger, placements) = lock::lock_and_load(transaction, commands, now).await?;
         let mut records = Vec::new();
         let mut written = Vec::with_capacity(commands.len());
@@ -133,10 +132,4 @@ fn placement_of(outcome: &Outcome, placements: &HashMap<OrderId, TraceHeaders>) 
         Outcome::RequestIdReused | Outcome::NotFound | Outcome::Impossible(_) => return TraceHeaders::default(),
     };
     placements.get(&order_id).cloned().unwrap_or_default()
-}
-
-/// Now, in the microseconds that Postgres keeps: what is answered is what will be read.
-fn database_now() -> OffsetDateTime {
-    let now = OffsetDateTime::now_utc();
-    now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now)
 }

@@ -21,7 +21,16 @@ pub mod telemetry;
 mod transaction;
 pub mod writer;
 
+use sqlx::types::time::OffsetDateTime;
+
 pub use database::Database;
 pub use settings::DatabaseSettings;
 pub use transaction::{Transaction, TransactionError, contained};
 pub use writer::{Batch, WriteError, Writer};
+
+/// Now, in the microseconds that Postgres keeps: what is answered is what will be read.
+#[must_use]
+pub fn now() -> OffsetDateTime {
+    let now = OffsetDateTime::now_utc();
+    now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now)
+}
