@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use messaging::relay::{Relay, RelayWaker};
 use messaging::{consumer, kafka_probe};
-use postgres::{Database, Writer};
+use postgres::{Database, Lookup, Writer};
 use proto::inventory::v1::inventory_service_server::{InventoryServiceServer, SERVICE_NAME};
 use proto::topics;
 use runtime::bootstrap::{RuntimeHandle, Service, StartError};
@@ -16,6 +16,7 @@ use crate::events::OrderEvents;
 use crate::grpc::InventoryApi;
 use crate::settings::InventorySettings;
 use crate::store::StockStore;
+use crate::store::reads::ItemBySku;
 use crate::use_cases::Inventory;
 
 /// The running service. Its parts stop in the order of the fields.
@@ -62,7 +63,8 @@ impl Service for InventoryService {
         consumer::start(kafka, topics::ORDERS, Self::NAME, events, database.clone(), ready, &consuming);
 
         let (health, stop) = (runtime.health, serving.stop_token());
-        let inventory = Inventory::new(database.clone(), writer);
+        let items = Lookup::start(ItemBySku, &database, &writing);
+        let inventory = Inventory::new(database.clone(), writer, items);
         let api = InventoryServiceServer::new(InventoryApi::new(inventory, stop.clone()))
             .max_decoding_message_size(settings.server.max_message_bytes);
         serving.spawn("grpc", async move {

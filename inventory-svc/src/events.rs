@@ -55,6 +55,10 @@ impl Handler for OrderEvents {
         }
     }
 
+    fn is_old_news(&self, event: &Command) -> bool {
+        self.store.is_old_news(event)
+    }
+
     fn apply<'t>(&'t self, transaction: &'t mut Transaction, events: &'t [&'t Traced<Command>]) -> Applying<'t, ()> {
         Box::pin(async move {
             let submitted =

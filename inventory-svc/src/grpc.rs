@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status, Streaming};
 use transport::draining::until_draining;
 use transport::paging;
 
-use self::errors::{DOMAIN, SKU_TYPE, of_read, of_write};
+use self::errors::{DOMAIN, SKU_TYPE, of_lookup, of_read, of_write};
 use crate::use_cases::Inventory;
 
 /// The gRPC face of the [`Inventory`].
@@ -65,7 +65,7 @@ impl InventoryService for InventoryApi {
         request: Request<api::GetStockRequest>,
     ) -> Result<Response<api::GetStockResponse>, Status> {
         let sku = parse::sku(&request.get_ref().sku)?;
-        let found = self.inventory.item(&sku).await.map_err(|error| of_read(&error))?;
+        let found = self.inventory.item(&sku).await.map_err(|error| of_lookup(&error))?;
         let found = found.ok_or_else(|| DOMAIN.not_found(reasons::SKU_NOT_FOUND, SKU_TYPE, sku.as_str()))?;
         Ok(Response::new(api::GetStockResponse { item: Some(convert::item(found)) }))
     }

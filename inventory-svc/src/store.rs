@@ -15,11 +15,15 @@ pub mod reads;
 mod rows;
 mod save;
 
+use std::sync::Arc;
+
 use futures::future::BoxFuture;
 use messaging::outbox;
+use messaging::recent::Recent;
 use messaging::relay::RelayWaker;
 use observability::propagation::TraceHeaders;
 use postgres::{Batch, Transaction};
+use proto::values::OrderId;
 
 use crate::domain::ledger::{Command, Outcome};
 
@@ -36,13 +40,28 @@ pub struct Submitted {
 #[derive(Clone, Debug)]
 pub struct StockStore {
     relay: RelayWaker,
+    /// Orders that this replica has decided about.
+    decided: Arc<Recent<OrderId, ()>>,
 }
+
+/// Decisions that are remembered at least: those of the seconds until the orders' own events come.
+const REMEMBERED: usize = 50_000;
 
 impl StockStore {
     /// `relay` is woken when something was committed.
     #[must_use]
     pub fn new(relay: RelayWaker) -> Self {
-        Self { relay }
+        Self { relay, decided: Arc::new(Recent::new(REMEMBERED)) }
+    }
+
+    /// Whether an event of an order is known to change nothing: a reservation that exists answers OrderPlaced, whatever
+    /// became of it.
+    #[must_use]
+    pub fn is_old_news(&self, command: &Command) -> bool {
+        match command {
+            Command::Reserve { order_id, .. } => self.decided.get(order_id).is_some(),
+            Command::Close { .. } | Command::Import { .. } => false,
+        }
     }
 
     /// Wakes whoever waits for committed events.
@@ -56,6 +75,13 @@ impl Batch for StockStore {
     type Command = Submitted;
     type Outcome = Outcome;
 
+    fn goes_first(submitted: &Submitted) -> bool {
+        match submitted.command {
+            Command::Close { .. } => true,
+            Command::Reserve { .. } | Command::Import { .. } => false,
+        }
+    }
+
     fn apply<'t>(
         &'t self,
         transaction: &'t mut Transaction,
@@ -64,7 +90,15 @@ impl Batch for StockStore {
         Box::pin(apply(transaction, commands))
     }
 
-    fn committed(&self, _outcomes: &[Outcome]) {
+    fn committed(&self, outcomes: &[Outcome]) {
+        self.decided.remember(outcomes.iter().filter_map(|outcome| match outcome {
+            Outcome::Reservation { reservation, .. } => Some((reservation.order_id, ())),
+            Outcome::OrderClosed
+            | Outcome::Mismatch
+            | Outcome::NotFound
+            | Outcome::WrongState(_)
+            | Outcome::Imported(_) => None,
+        }));
         self.wake();
     }
 }

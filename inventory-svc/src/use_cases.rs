@@ -4,12 +4,13 @@ mod import;
 
 use observability::propagation::TraceHeaders;
 use opentelemetry::Context;
-use postgres::{Database, WriteError, Writer};
+use postgres::{Database, Lookup, LookupError, WriteError, Writer};
 use proto::values::{OrderId, Sku};
 
 use crate::domain::ledger::{Command, Outcome};
 use crate::domain::reservation::{Closing, RequestedLine, Reservation};
 use crate::domain::stock::StockItem;
+use crate::store::reads::ItemBySku;
 use crate::store::{StockStore, Submitted, reads};
 
 pub use import::{BadRow, Import, ImportSummary};
@@ -19,6 +20,7 @@ pub use import::{BadRow, Import, ImportSummary};
 pub struct Inventory {
     database: Database,
     writer: Writer<StockStore>,
+    items: Lookup<ItemBySku>,
 }
 
 /// Why there is no outcome.
@@ -33,10 +35,10 @@ pub enum InventoryError {
 }
 
 impl Inventory {
-    /// Over a database and its writer.
+    /// Over a database, its writer and its lookup.
     #[must_use]
-    pub fn new(database: Database, writer: Writer<StockStore>) -> Self {
-        Self { database, writer }
+    pub fn new(database: Database, writer: Writer<StockStore>, items: Lookup<ItemBySku>) -> Self {
+        Self { database, writer, items }
     }
 
     /// Holds all lines of an order or none. Repeated, it gives the first outcome.
@@ -66,9 +68,9 @@ impl Inventory {
     /// One SKU.
     ///
     /// # Errors
-    /// Those of the database.
-    pub async fn item(&self, sku: &Sku) -> Result<Option<StockItem>, sqlx::Error> {
-        reads::item(&self.database, sku).await
+    /// [`LookupError`].
+    pub async fn item(&self, sku: &Sku) -> Result<Option<StockItem>, LookupError> {
+        self.items.get(sku.clone()).await
     }
 
     /// A page of SKUs by name, after `after`, and whether there are more.

@@ -5,6 +5,9 @@
 //! not what was expected, another consumer has taken over: the transaction is rolled back and the stored position read
 //! again. Kafka's own offsets are committed afterwards, for lag tools; nothing here reads them.
 //!
+//! Most records are old news: the call that caused the event came first. Where a whole batch is, as far as this process
+//! knows by itself, there is no transaction: one statement moves the positions of all such partitions, fenced as ever.
+//!
 //! The thread is the partition's only worker, so a rebalance (which librdkafka reports inside `poll`) finds no transaction
 //! in flight. While Postgres is away, the partitions concerned are paused and the thread goes on polling, so that the
 //! consumer keeps its membership. Only a new assignment waits for Postgres inside `poll`: without the stored position
@@ -42,6 +45,11 @@ pub trait Handler: Send + Sync + 'static {
     /// # Errors
     /// [`Poison`]: no consumer of this version can ever process the record.
     fn decode(&self, record: &Record) -> Result<Option<Self::Event>, Poison>;
+
+    /// Whether the event is known to change nothing, from what this process has committed itself
+    /// ([`Recent`](crate::recent::Recent)): [`Handler::apply`] would ignore it, now and at any later time. Asked before
+    /// anything else, so it must be quick; false is always right.
+    fn is_old_news(&self, event: &Self::Event) -> bool;
 
     /// Applies the events of one partition in their order, in the transaction that moves the position past them. Returns
     /// one verdict each, in the same order, and what was done. Redelivery must change nothing (I5).

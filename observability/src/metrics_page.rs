@@ -60,10 +60,12 @@ pub(crate) fn install(settings: &TelemetrySettings) -> Result<MetricsPage, Telem
 
 fn build() -> Result<PrometheusHandle, TelemetryError> {
     let order_completion = Matcher::Full(names::ORDER_COMPLETION.to_owned());
+    let batches = Matcher::Full(names::WRITER_BATCH_COMMANDS.to_owned());
     // No idle timeout: it would detach handles that are cached.
     PrometheusBuilder::new()
         .set_buckets(&names::BUCKETS)
         .and_then(|builder| builder.set_buckets_for_metric(order_completion, &names::COMPLETION_BUCKETS))
+        .and_then(|builder| builder.set_buckets_for_metric(batches, &names::BATCH_BUCKETS))
         .and_then(PrometheusBuilder::install_recorder)
         .map_err(|error| TelemetryError::Recorder(error.to_string()))
 }

@@ -18,6 +18,14 @@ pub const MESSAGING_CONSUMED_MESSAGES: &str = "messaging_client_consumed_message
 pub const MESSAGING_PROCESS_DURATION: &str = "messaging_process_duration_seconds";
 /// Histogram; `db_operation_name`, `outcome` (ok, error).
 pub const DB_OPERATION_DURATION: &str = "db_client_operation_duration_seconds";
+/// Histogram; `db_operation_name`. Not of the contract: commands that shared a transaction.
+pub const WRITER_BATCH_COMMANDS: &str = "writer_batch_commands";
+/// Gauge; `db_operation_name`. Not of the contract: commands that wait for a writer.
+pub const WRITER_QUEUE_COMMANDS: &str = "writer_queue_commands";
+/// Gauge; `db_operation_name`. Not of the contract: keys that wait to be looked up.
+pub const LOOKUP_QUEUE_KEYS: &str = "lookup_queue_keys";
+/// Histogram; `db_operation_name`. Not of the contract: the part of a transaction that waits for the disk.
+pub const WRITER_COMMIT_DURATION: &str = "writer_commit_duration_seconds";
 /// Counter; `outcome` (confirmed, rejected, pending, cancelled, replayed).
 pub const ORDERS_PLACED: &str = "orders_placed_total";
 /// Counter; `from` (`none` at placement), `to`.
@@ -53,6 +61,9 @@ pub const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
 pub const COMPLETION_BUCKETS: [f64; 17] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 
+/// Bucket edges of [`WRITER_BATCH_COMMANDS`], in commands.
+pub const BATCH_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
 /// Gives the recorder the help text of every metric.
 pub fn describe_all() {
     describe_calls();
@@ -78,6 +89,10 @@ fn describe_calls() {
         Unit::Seconds,
         "Time of one transaction or query, a group commit counting once."
     );
+    describe_histogram!(WRITER_BATCH_COMMANDS, "Commands that shared a transaction.");
+    describe_gauge!(WRITER_QUEUE_COMMANDS, "Commands that wait for a writer.");
+    describe_gauge!(LOOKUP_QUEUE_KEYS, "Keys that wait to be looked up.");
+    describe_histogram!(WRITER_COMMIT_DURATION, Unit::Seconds, "Time of COMMIT alone, which waits for the disk.");
 }
 
 fn describe_messages() {

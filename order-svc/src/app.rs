@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use messaging::relay::{Relay, RelayWaker};
 use messaging::{consumer, kafka_probe};
-use postgres::{Database, Writer};
+use postgres::{Database, Lookup, Writer};
 use proto::orders::v1::order_service_server::{OrderServiceServer, SERVICE_NAME};
 use proto::topics;
 use runtime::bootstrap::{RuntimeHandle, Service, StartError};
@@ -12,12 +12,14 @@ use runtime::tasks::TaskGroup;
 use tonic::service::Routes;
 use transport::error::ErrorDomain;
 
+use crate::admission::Admission;
 use crate::events::StockEvents;
 use crate::grpc::OrderApi;
 use crate::inventory::InventoryClient;
 use crate::news::News;
 use crate::settings::OrderSettings;
 use crate::store::OrderStore;
+use crate::store::reads::OrderById;
 use crate::sweep::Sweep;
 use crate::use_cases::Orders;
 
@@ -61,7 +63,9 @@ impl Service for OrderService {
         let writer = Writer::start(Arc::new(store.clone()), &database, &writing);
         transport::client::probe::watch(&settings.inventory, "inventory", &runtime.health, &probing);
         let inventory = InventoryClient::new(transport::client::connect(&settings.inventory));
-        let orders = Orders::new(database.clone(), writer, inventory, news, serving.stop_token());
+        let by_id = Lookup::start(OrderById, &database, &writing);
+        let admission = Admission::watch(database.clone(), settings.admission, &probing);
+        let orders = Orders::new(database.clone(), writer, by_id, admission, inventory, news, serving.stop_token());
 
         let kafka = settings.kafka;
         let relay = Relay::start(kafka.clone(), Self::NAME, database.clone(), waker, ready.clone(), &relaying);

@@ -56,14 +56,21 @@ impl Handler for StockEvents {
         Ok(Some(Command::Happen { order_id, happening }))
     }
 
+    fn is_old_news(&self, event: &Command) -> bool {
+        self.store.is_old_news(event)
+    }
+
     fn apply<'t>(
         &'t self,
         transaction: &'t mut Transaction,
         events: &'t [&'t Traced<Command>],
     ) -> Applying<'t, Vec<Written>> {
         Box::pin(async move {
-            let submitted =
-                |traced: &&Traced<Command>| Submitted { command: traced.event.clone(), trace: traced.trace.clone() };
+            let submitted = |traced: &&Traced<Command>| Submitted {
+                command: traced.event.clone(),
+                trace: traced.trace.clone(),
+                known: None,
+            };
             let commands: Vec<Submitted> = events.iter().map(submitted).collect();
             let written = self.store.write(transaction, &commands).await?;
             Ok((written.iter().map(|written| verdict(&written.outcome)).collect(), written))

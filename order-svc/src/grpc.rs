@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status, Streaming};
 use transport::deadline::Deadline;
 use transport::paging;
 
-use self::errors::{of_move, of_place, of_read, order_not_found};
+use self::errors::{of_lookup, of_move, of_place, of_read, order_not_found};
 use self::streams::{PlaceOrdersStream, WatchOrderStream};
 use crate::use_cases::Orders;
 
@@ -57,7 +57,7 @@ impl OrderService for OrderApi {
         request: Request<api::GetOrderRequest>,
     ) -> Result<Response<api::GetOrderResponse>, Status> {
         let order_id = parse::order_id(&request.get_ref().order_id)?;
-        let found = self.orders.get(order_id).await.map_err(|error| of_read(&error))?;
+        let found = self.orders.get(order_id).await.map_err(|error| of_lookup(&error))?;
         let order = found.ok_or_else(|| order_not_found(order_id))?;
         Ok(Response::new(api::GetOrderResponse { order: Some(convert::order(order)) }))
     }
@@ -98,7 +98,7 @@ impl OrderService for OrderApi {
     ) -> Result<Response<WatchOrderStream>, Status> {
         let order_id = parse::order_id(&request.get_ref().order_id)?;
         let after_version = request.get_ref().after_version;
-        let watched = self.orders.watch(order_id, after_version).await.map_err(|error| of_read(&error))?;
+        let watched = self.orders.watch(order_id, after_version).await.map_err(|error| of_lookup(&error))?;
         let versions = watched.ok_or_else(|| order_not_found(order_id))?;
         Ok(Response::new(streams::watch(versions, self.stop.clone())))
     }

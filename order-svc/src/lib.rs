@@ -19,6 +19,7 @@
 //! fulfilling are one commit each; inventory hears of it by event and answers by event that the stock is settled. What
 //! stays unfinished although nothing is away is taken further by the [sweep] (O4).
 
+pub mod admission;
 mod app;
 pub mod domain;
 pub mod events;

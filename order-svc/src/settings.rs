@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use crate::admission;
 use messaging::KafkaSettings;
 use postgres::DatabaseSettings;
 use runtime::settings::SettingsReader;
@@ -19,6 +20,8 @@ pub struct OrderSettings {
     pub inventory: ClientSettings,
     /// An order that is unfinished for longer is the sweep's.
     pub sweep_after: Duration,
+    /// What may pile up before new orders are refused.
+    pub admission: admission::Limits,
 }
 
 impl OrderSettings {
@@ -34,6 +37,18 @@ impl OrderSettings {
                 "10s",
                 "an order that events have not finished by then is taken further by the sweep",
             ),
+            admission: admission::Limits {
+                unfinished_orders: reader.value(
+                    "MAX_UNFINISHED_ORDERS",
+                    "100000",
+                    "beyond so many orders that are PENDING, or closed with their stock unsettled, new ones are refused",
+                ),
+                outbox_age: reader.duration(
+                    "MAX_OUTBOX_AGE",
+                    "15m",
+                    "while the oldest unpublished event is older, new orders are refused",
+                ),
+            },
         }
     }
 }

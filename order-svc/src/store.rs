@@ -7,8 +7,8 @@
 //! 1. [`lock`]: take every lock, in one order (T1): request keys, by inserting the new orders; then orders by id. Then
 //!    read what is there.
 //! 2. The [ledger](crate::domain::ledger) applies the commands, in their order, in memory.
-//! 3. [`save`]: write one net change for each row (T2), the work list of the sweep, the outbox rows (after the row locks,
-//!    R1).
+//! 3. [`save`]: write one net change for each row (T2), the work list of the sweep with it, and the outbox rows (after the
+//!    row locks, R1).
 //! 4. Commit, by whoever opened the transaction.
 
 mod events;
@@ -24,13 +24,15 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use messaging::outbox;
+use messaging::recent::Recent;
 use messaging::relay::RelayWaker;
 use observability::propagation::TraceHeaders;
 use postgres::{Batch, Transaction};
 use proto::values::OrderId;
 
-use crate::domain::ledger::{Command, Outcome};
-use crate::domain::order::Order;
+use crate::domain::decide::Happening;
+use crate::domain::ledger::{Command, Outcome, Transition};
+use crate::domain::order::{Order, Status};
 use crate::news::News;
 
 /// A command, and the trace that its event belongs to.
@@ -40,6 +42,9 @@ pub struct Submitted {
     pub command: Command,
     /// The request or record behind it.
     pub trace: TraceHeaders,
+    /// The order as the caller last read it, which saves reading it again if it has not moved since. Never believed without
+    /// looking at the version under the lock.
+    pub known: Option<Box<StoredOrder>>,
 }
 
 /// An outcome, and the trace of the placement of the order that it is about.
@@ -66,14 +71,19 @@ pub struct OrderStore {
     relay: RelayWaker,
     news: Arc<News>,
     sweep_after: Duration,
+    /// CONFIRMED or REJECTED, as this replica has committed it.
+    decided: Arc<Recent<OrderId, Status>>,
 }
+
+/// Decisions that are remembered at least: those of the seconds until their events come back.
+const REMEMBERED: usize = 50_000;
 
 impl OrderStore {
     /// `relay` and `news` hear of what was committed. An order that is unfinished for longer than `sweep_after` is the
     /// sweep's.
     #[must_use]
     pub fn new(relay: RelayWaker, news: Arc<News>, sweep_after: Duration) -> Self {
-        Self { relay, news, sweep_after }
+        Self { relay, news, sweep_after, decided: Arc::new(Recent::new(REMEMBERED)) }
     }
 
     /// Applies `commands` in their order; one outcome each.
@@ -86,23 +96,37 @@ impl OrderStore {
         commands: &[Submitted],
     ) -> Result<Vec<Written>, sqlx::Error> {
         let now = postgres::now();
-        let (mut ledger, placements) = lock::lock_and_load(transaction, commands, now).await?;
+        let sweep_at = now + self.sweep_after;
+        let (mut ledger, placements) = lock::lock_and_load(transaction, commands, now, sweep_at).await?;
         let mut records = Vec::new();
         let mut written = Vec::with_capacity(commands.len());
-        for Submitted { command, trace } in commands {
+        for Submitted { command, trace, .. } in commands {
             let outcome = ledger.apply(command, now);
             records.extend(events::event_of(&outcome, trace));
             let placement = placement_of(&outcome, &placements);
             written.push(Written { outcome, placement });
         }
-        save::moved(transaction, &ledger).await?;
-        save::work_list(transaction, &ledger, &written, now + self.sweep_after).await?;
+        save::orders(transaction, &ledger).await?;
+        save::unsettled(transaction, &ledger, sweep_at).await?;
         outbox::append(transaction, &records).await?;
         Ok(written)
     }
 
+    /// Whether an event of inventory is known to change nothing: the order was decided by the call that the event tells
+    /// of. Once an order is CONFIRMED, StockReserved is ignored whatever comes after; once REJECTED, StockRejected is.
+    #[must_use]
+    pub fn is_old_news(&self, command: &Command) -> bool {
+        let Command::Happen { order_id, happening } = command else { return false };
+        match happening {
+            Happening::StockReserved(_) => self.decided.get(order_id) == Some(Status::Confirmed),
+            Happening::StockRejected(_) => self.decided.get(order_id) == Some(Status::Rejected),
+            Happening::StockReleased | Happening::StockShipped | Happening::Cancel { .. } | Happening::Fulfill => false,
+        }
+    }
+
     /// Tells everyone who waits what was committed.
     pub fn announce(&self, written: &[Written]) {
+        self.decided.remember(written.iter().filter_map(|written| decision(&written.outcome)));
         self.relay.wake();
         self.news.announce(written);
     }
@@ -112,6 +136,13 @@ impl Batch for OrderStore {
     const OPERATION: &'static str = "write_orders";
     type Command = Submitted;
     type Outcome = Written;
+
+    fn goes_first(submitted: &Submitted) -> bool {
+        match submitted.command {
+            Command::Happen { .. } => true,
+            Command::Place(_) => false,
+        }
+    }
 
     fn apply<'t>(
         &'t self,
@@ -123,6 +154,20 @@ impl Batch for OrderStore {
 
     fn committed(&self, written: &[Written]) {
         self.announce(written);
+    }
+}
+
+fn decision(outcome: &Outcome) -> Option<(OrderId, Status)> {
+    match outcome {
+        Outcome::Order { order, transition: Some(Transition { to, .. }), .. } => match to {
+            Status::Confirmed | Status::Rejected => Some((order.order_id, *to)),
+            Status::Pending | Status::Cancelled | Status::Fulfilled => None,
+        },
+        Outcome::Order { transition: None, .. }
+        | Outcome::RequestIdReused
+        | Outcome::NotFound
+        | Outcome::Forbidden(_)
+        | Outcome::Impossible(_) => None,
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use transport::deadline::Deadline;
 
-use crate::store::{StoredOrder, reads, unfinished};
+use crate::store::{StoredOrder, unfinished};
 use crate::use_cases::Orders;
 
 /// Between two looks at the work list.
@@ -73,7 +73,7 @@ impl Sweep {
     }
 
     async fn drive(&self, order_id: OrderId) {
-        let found = reads::order(&self.database, order_id).await;
+        let found = self.orders.stored(order_id).await;
         let Ok(Some(unfinished)) = found else {
             tracing::warn!(order.id = %order_id, "an unfinished order can't be read");
             return;

@@ -8,17 +8,18 @@ use std::sync::Arc;
 use observability::propagation::TraceHeaders;
 use observability::spans;
 use opentelemetry::Context;
-use postgres::{Database, WriteError, Writer};
+use postgres::{Database, Lookup, LookupError, WriteError, Writer};
 use proto::values::OrderId;
 use tokio_util::sync::CancellationToken;
 use transport::deadline::Deadline;
 
+use crate::admission::Admission;
 use crate::domain::decide::Happening;
 use crate::domain::ledger::{Command, Outcome};
 use crate::domain::order::{Order, Status};
 use crate::inventory::{Closing, InventoryClient};
 use crate::news::News;
-use crate::store::reads::{self, OrderFilter};
+use crate::store::reads::{self, OrderById, OrderFilter};
 use crate::store::{OrderStore, StoredOrder, Submitted, Written};
 
 pub use place::{PlaceError, Placed, Placement};
@@ -29,6 +30,8 @@ pub use watch::WatchedOrder;
 pub struct Orders {
     database: Database,
     writer: Writer<OrderStore>,
+    by_id: Lookup<OrderById>,
+    admission: Admission,
     inventory: InventoryClient,
     news: Arc<News>,
     stop: CancellationToken,
@@ -49,26 +52,36 @@ pub enum MoveError {
 }
 
 impl Orders {
-    /// Over a database, its writer, the inventory and the news of this replica. When `stop` is cancelled nobody waits for
+    /// Over a database, its writer and its lookup, the inventory and the news of this replica. `admission` says whether new
+    /// orders are taken. When `stop` is cancelled nobody waits for
     /// inventory any more.
     #[must_use]
     pub fn new(
         database: Database,
         writer: Writer<OrderStore>,
+        by_id: Lookup<OrderById>,
+        admission: Admission,
         inventory: InventoryClient,
         news: Arc<News>,
         stop: CancellationToken,
     ) -> Self {
-        Self { database, writer, inventory, news, stop }
+        Self { database, writer, by_id, admission, inventory, news, stop }
     }
 
     /// One order.
     ///
     /// # Errors
-    /// Those of the database.
-    pub async fn get(&self, order_id: OrderId) -> Result<Option<Order>, sqlx::Error> {
-        let found = reads::order(&self.database, order_id).await?;
-        Ok(found.map(|stored| stored.order))
+    /// [`LookupError`].
+    pub async fn get(&self, order_id: OrderId) -> Result<Option<Order>, LookupError> {
+        Ok(self.stored(order_id).await?.map(|stored| stored.order))
+    }
+
+    /// One order, with the trace of its placement.
+    ///
+    /// # Errors
+    /// [`LookupError`].
+    pub async fn stored(&self, order_id: OrderId) -> Result<Option<StoredOrder>, LookupError> {
+        self.by_id.get(order_id).await
     }
 
     /// A page of orders, newest first, and whether there are more.
@@ -151,11 +164,17 @@ impl Orders {
     }
 
     async fn happen(&self, order_id: OrderId, happening: Happening) -> Result<Written, WriteError> {
-        self.write(Command::Happen { order_id, happening }).await
+        self.write(Command::Happen { order_id, happening }, None).await
     }
 
-    async fn write(&self, command: Command) -> Result<Written, WriteError> {
+    /// Something happens to an order that the caller has just read.
+    async fn happen_to(&self, known: StoredOrder, happening: Happening) -> Result<Written, WriteError> {
+        let order_id = known.order.order_id;
+        self.write(Command::Happen { order_id, happening }, Some(Box::new(known))).await
+    }
+
+    async fn write(&self, command: Command, known: Option<Box<StoredOrder>>) -> Result<Written, WriteError> {
         let trace = TraceHeaders::of(&Context::current());
-        self.writer.submit(Submitted { command, trace }).await
+        self.writer.submit(Submitted { command, trace, known }).await
     }
 }

@@ -7,6 +7,8 @@
 //!   banned by clippy; what a [`Transaction`] is handed to is known to be inside one.
 //! - **Many commands share a commit** ([`writer`]): whatever is waiting goes into one transaction of set statements; each
 //!   command gets its own outcome.
+//! - **Many reads share a query** ([`lookup`]): keys that are waiting are looked up together, but never in a query that was
+//!   sent before they were asked for (O7).
 //! - **A commit in doubt is settled, not reported as failed** (T4, [`writer`]): when the connection breaks after COMMIT was
 //!   sent, the same commands are submitted again, unchanged, until the database says what became of them.
 //! - **Failures are told apart once** ([`sqlstate`]): the command's own fault, worth another try, or a bug.
@@ -14,7 +16,9 @@
 //!   and migrates when it comes.
 
 mod database;
+pub mod lookup;
 mod probe;
+mod queue;
 mod settings;
 pub mod sqlstate;
 pub mod telemetry;
@@ -24,6 +28,7 @@ pub mod writer;
 use sqlx::types::time::OffsetDateTime;
 
 pub use database::Database;
+pub use lookup::{Lookup, LookupError};
 pub use settings::DatabaseSettings;
 pub use transaction::{Transaction, TransactionError, contained};
 pub use writer::{Batch, WriteError, Writer};

@@ -1,8 +1,8 @@
 //! The writer: commands of many callers, one transaction.
 //!
 //! A caller submits a command and waits for its outcome. The writer's tasks (one per write connection) take what is
-//! waiting, up to the batch bound and without a timer, and run it as one transaction. While one batch commits, the next
-//! gathers: the busier, the larger the batches.
+//! waiting, up to the batch bound and without a timer, and run it as one transaction. While one batch commits,
+//! the next gathers: the busier, the larger the batches. What ends work that was begun goes before what begins new work.
 //!
 //! What happens when it goes wrong (rules T4, T6, T7 of the protocol):
 //!
@@ -19,13 +19,17 @@
 mod attempt;
 mod worker;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use observability::names;
 use opentelemetry::Context;
 use runtime::tasks::TaskGroup;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
+use self::worker::Worker;
+use crate::queue::{Limits, Queue, Refused, Waiting};
 use crate::{Database, Transaction};
 
 /// What a service's commands do in a transaction.
@@ -37,6 +41,10 @@ pub trait Batch: Send + Sync + 'static {
     type Command: Send + Sync + 'static;
     /// What became of it. A refusal by the rules of the business is an outcome, not an error.
     type Outcome: Send + Sync + 'static;
+
+    /// Whether the command ends work that was begun, and so goes before those that begin new work: overload is then met by
+    /// refusing the new, not by leaving everything half done (O5).
+    fn goes_first(command: &Self::Command) -> bool;
 
     /// Applies `commands` in their order and returns one outcome each, in the same order.
     fn apply<'t>(
@@ -69,12 +77,12 @@ pub enum WriteError {
 /// Hands commands to the writer's tasks. Cheap to clone.
 #[derive(Debug)]
 pub struct Writer<B: Batch> {
-    submissions: mpsc::Sender<Submission<B>>,
+    queue: Arc<Queue<Submission<B>>>,
 }
 
 impl<B: Batch> Clone for Writer<B> {
     fn clone(&self) -> Self {
-        Self { submissions: self.submissions.clone() }
+        Self { queue: Arc::clone(&self.queue) }
     }
 }
 
@@ -86,18 +94,36 @@ struct Submission<B: Batch> {
     reply: oneshot::Sender<Result<B::Outcome, WriteError>>,
 }
 
+impl<B: Batch> Waiting for Submission<B> {
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+}
+
 impl<B: Batch> Writer<B> {
     /// Starts one task for each write connection of `database`. They end when `tasks` is stopped and what they had taken
     /// is committed.
     #[must_use]
     pub fn start(batch: Arc<B>, database: &Database, tasks: &TaskGroup) -> Self {
-        let (submissions, waiting) = mpsc::channel(database.settings().write_queue);
-        let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
-        for _ in 0..database.settings().write_connections {
-            let worker = worker::Worker::new(Arc::clone(&batch), database.clone(), Arc::clone(&waiting));
-            tasks.spawn("writer", worker.run(tasks.stop_token()));
+        let settings = database.settings();
+        let limits = Limits {
+            capacity: settings.write_queue,
+            batch: settings.write_batch,
+            // A second connection is for commits that overlap on the disk, not for sharing out what one could take.
+            overlap: settings.write_batch.div_ceil(2),
+        };
+        let depth = metrics::gauge!(names::WRITER_QUEUE_COMMANDS, "db_operation_name" => B::OPERATION);
+        let queue = Arc::new(Queue::new(limits, depth));
+        for _ in 0..settings.write_connections {
+            tasks.spawn("writer", Worker::new(Arc::clone(&batch), database.clone(), Arc::clone(&queue)).run());
         }
-        Self { submissions }
+        let (closing, stop) = (Arc::clone(&queue), tasks.stop_token());
+        tasks.spawn("writer-stop", async move {
+            stop.cancelled().await;
+            closing.close();
+            Ok::<(), Infallible>(())
+        });
+        Self { queue }
     }
 
     /// Submits a command and waits for its outcome, in the current trace context.
@@ -110,9 +136,10 @@ impl<B: Batch> Writer<B> {
     pub async fn submit(&self, command: B::Command) -> Result<B::Outcome, WriteError> {
         let (reply, answer) = oneshot::channel();
         let submission = Submission { command, context: Context::current(), reply };
-        self.submissions.try_send(submission).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => WriteError::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => WriteError::Stopping,
+        let goes_first = B::goes_first(&submission.command);
+        self.queue.put(submission, goes_first).map_err(|refused| match refused {
+            Refused::Full => WriteError::Overloaded,
+            Refused::Closed => WriteError::Stopping,
         })?;
         answer.await.unwrap_or(Err(WriteError::Stopping))
     }

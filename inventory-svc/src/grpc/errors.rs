@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use postgres::WriteError;
 use postgres::sqlstate::{self, Verdict};
+use postgres::{LookupError, WriteError};
 use proto::reasons;
 use proto::values::OrderId;
 use tonic::Status;
@@ -24,6 +24,13 @@ pub(super) fn of_write(error: WriteError) -> Status {
         WriteError::Stopping => DOMAIN.draining(SOON),
         // Logged where it was met, with what the database said.
         WriteError::Refused => DOMAIN.internal(),
+    }
+}
+
+pub(super) fn of_lookup(error: &LookupError) -> Status {
+    match error {
+        LookupError::Overloaded => DOMAIN.overloaded(SOON),
+        LookupError::Database(error) => of_read(error),
     }
 }
 

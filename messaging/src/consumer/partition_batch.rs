@@ -48,14 +48,25 @@ enum Applied<E> {
 }
 
 impl<H: Handler> PartitionBatch<'_, H> {
-    /// Processes `records` from `position` on; lower ones are known already and dropped (C1).
-    pub(super) async fn process(&self, position: i64, mut records: Vec<Record>) -> Done {
-        let mut lowest = position;
-        records.retain(|record| {
-            let is_new = record.offset >= lowest;
-            lowest = lowest.max(record.offset + 1);
-            is_new
-        });
+    /// Whether nothing is to be done about the records but to move the position past them, as far as this process knows.
+    pub(super) fn is_old_news(&self, records: &[Record]) -> bool {
+        records.iter().all(|record| match self.handler.decode(record) {
+            Ok(Some(event)) => self.handler.is_old_news(&event),
+            Ok(None) => true,
+            Err(_) => false,
+        })
+    }
+
+    /// Ends the spans of old news and counts the records, once the position was moved past them.
+    pub(super) fn passed_over(&self, records: &[Record], taken: Instant) {
+        for record in records {
+            spans::end(&self.span(record));
+            self.count(taken, "ignored");
+        }
+    }
+
+    /// Processes `records` from `position` on, all of them [due](due).
+    pub(super) async fn process(&self, position: i64, records: Vec<Record>) -> Done {
         let mut next = position;
         let mut pieces = vec![records];
         while let Some(piece) = pieces.pop() {
@@ -109,11 +120,14 @@ impl<H: Handler> PartitionBatch<'_, H> {
         Done { next, left: Vec::new(), moved_by_another: true }
     }
 
-    fn open(&self, record: Record) -> Item<H::Event> {
+    fn span(&self, record: &Record) -> Context {
         let parent = record.trace().to_context();
-        let event_id = record.header(proto::headers::CE_ID).unwrap_or_default().to_owned();
-        let span =
-            spans::process(self.place.topic, record.partition, record.offset, &event_id, self.place.group, &parent);
+        let event_id = record.header(proto::headers::CE_ID).unwrap_or_default();
+        spans::process(self.place.topic, record.partition, record.offset, event_id, self.place.group, &parent)
+    }
+
+    fn open(&self, record: Record) -> Item<H::Event> {
+        let span = self.span(&record);
         let (event, poison) = match self.handler.decode(&record) {
             Ok(event) => (event.map(|event| Traced { event, trace: TraceHeaders::of(&span) }), None),
             Err(poison) => (None, Some(poison)),
@@ -193,11 +207,11 @@ impl<H: Handler> PartitionBatch<'_, H> {
                 (None, Some(Verdict::Ignored | Verdict::Impossible(_)) | None) => "ignored",
             };
             spans::end(&item.span);
-            self.count(item, outcome);
+            self.count(item.taken, outcome);
         }
     }
 
-    fn count(&self, item: &Item<H::Event>, outcome: &'static str) {
+    fn count(&self, taken: Instant, outcome: &'static str) {
         metrics::counter!(
             names::MESSAGING_CONSUMED_MESSAGES,
             "messaging_destination_name" => self.place.topic.to_owned(),
@@ -209,7 +223,7 @@ impl<H: Handler> PartitionBatch<'_, H> {
             "messaging_destination_name" => self.place.topic.to_owned(),
             "outcome" => outcome,
         )
-        .record(item.taken.elapsed().as_secs_f64());
+        .record(taken.elapsed().as_secs_f64());
     }
 
     /// Ends the spans of a try that failed: the next try has spans of its own.
@@ -220,7 +234,7 @@ impl<H: Handler> PartitionBatch<'_, H> {
             .map(|item| {
                 spans::fail(&item.span, error.clone());
                 spans::end(&item.span);
-                self.count(&item, "retry");
+                self.count(item.taken, "retry");
                 item.record
             })
             .collect()
@@ -243,6 +257,17 @@ impl<H: Handler> PartitionBatch<'_, H> {
         left.extend(pieces.into_iter().rev().flatten());
         Done { next, left, moved_by_another: false }
     }
+}
+
+/// Records from `position` on, each once; lower ones are known already and dropped (C1).
+pub(super) fn due(position: i64, mut records: Vec<Record>) -> Vec<Record> {
+    let mut lowest = position;
+    records.retain(|record| {
+        let is_new = record.offset >= lowest;
+        lowest = lowest.max(record.offset + 1);
+        is_new
+    });
+    records
 }
 
 /// The records that become dead letters, and why. Verdicts come in the order of the items that have an event.

@@ -10,12 +10,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::Handler;
 use super::assignment::Assignment;
-use super::partition_batch::{Done, PartitionBatch};
+use super::partition_batch::{self, Done, PartitionBatch};
+use super::positions::{self, Move};
 use crate::KafkaSettings;
 use crate::record::Record;
 
 /// Longest wait for a record; also how soon a stop is noticed.
 const POLL: Duration = Duration::from_millis(100);
+/// Between the beginnings of two rounds that found something: a busy topic is read in larger pieces, a quiet one at once.
+const PACE: Duration = Duration::from_millis(10);
+/// Between two commits of Kafka's own offsets, each of which costs the broker a record.
+const OFFSETS_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause before a partition whose transaction failed is tried again; it doubles with each try, up to [`LONGEST_BACK_OFF`].
 const BACK_OFF: Duration = Duration::from_millis(100);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
@@ -42,6 +47,12 @@ struct Pending {
     due: Instant,
     paused: bool,
     tries: u32,
+}
+
+/// Kafka's own offsets, for lag tools only: nothing here reads them, so they may be late and may be lost.
+struct Offsets {
+    next: BTreeMap<i32, i64>,
+    committed: Instant,
 }
 
 type Consumer = BaseConsumer<Assignment>;
@@ -84,15 +95,23 @@ impl<H: Handler> PollLoop<H> {
     fn consume(&self) -> Result<(), KafkaError> {
         let consumer = self.build()?;
         let mut pending: BTreeMap<i32, Pending> = BTreeMap::new();
+        let mut offsets = Offsets { next: BTreeMap::new(), committed: Instant::now() };
         while !self.stop.is_cancelled() {
+            let begun = Instant::now();
             self.gather(&consumer, &mut pending)?;
             self.check(&consumer, &pending)?;
             // What was taken away meanwhile is another consumer's now.
             pending.retain(|partition, _| consumer.context().position(*partition).is_some());
-            let mut committed = TopicPartitionList::new();
+            let is_busy = !pending.is_empty();
+            for (partition, waiting) in &mut pending {
+                if let Some(position) = consumer.context().position(*partition) {
+                    waiting.records = partition_batch::due(position, std::mem::take(&mut waiting.records));
+                }
+            }
+            self.pass_over_old_news(&consumer, &mut pending, &mut offsets);
             for (partition, waiting) in &mut pending {
                 if waiting.due <= Instant::now() {
-                    self.work_off(&consumer, *partition, waiting, &mut committed)?;
+                    self.work_off(&consumer, *partition, waiting, &mut offsets)?;
                     if !waiting.records.is_empty() {
                         // Postgres may be away, and the others would find out one by one: poll in between.
                         break;
@@ -100,14 +119,65 @@ impl<H: Handler> PollLoop<H> {
                 }
             }
             pending.retain(|_, waiting| !waiting.records.is_empty());
-            if committed.count() > 0 {
-                // For lag tools only: nothing depends on it, so nobody waits for it.
-                if let Err(error) = consumer.commit(&committed, CommitMode::Async) {
-                    tracing::debug!(error = %error, "kafka's own offsets were not committed");
-                }
+            if offsets.committed.elapsed() >= OFFSETS_INTERVAL {
+                self.commit(&consumer, &mut offsets);
+            }
+            if is_busy {
+                std::thread::sleep(PACE.saturating_sub(begun.elapsed()));
             }
         }
+        self.commit(&consumer, &mut offsets);
         Ok(())
+    }
+
+    /// Moves the positions of partitions whose records change nothing, all in one statement. What does not move (fenced, or
+    /// the database is away) goes the way of all other records.
+    fn pass_over_old_news(&self, consumer: &Consumer, pending: &mut BTreeMap<i32, Pending>, offsets: &mut Offsets) {
+        let (taken, assignment) = (Instant::now(), consumer.context());
+        let batch = |partition| {
+            let place = assignment.partition(partition);
+            PartitionBatch { place, handler: &self.handler, database: &self.database }
+        };
+        let mut moves = Vec::new();
+        for (partition, waiting) in &*pending {
+            if let (Some(expected), Some(last)) = (assignment.position(*partition), waiting.records.last())
+                && waiting.tries == 0
+                && batch(*partition).is_old_news(&waiting.records)
+            {
+                moves.push(Move { partition: *partition, expected, next: last.offset + 1 });
+            }
+        }
+        if moves.is_empty() {
+            return;
+        }
+        let moving = positions::pass_over(&self.database, self.group, self.topic, &moves);
+        let Ok(moved) = self.runtime.block_on(moving) else { return };
+        for Move { partition, next, .. } in moves {
+            if moved.contains(&partition)
+                && let Some(passed) = pending.remove(&partition)
+            {
+                batch(partition).passed_over(&passed.records, taken);
+                assignment.moved(partition, next);
+                offsets.next.insert(partition, next);
+            }
+        }
+    }
+
+    /// Nobody waits for it.
+    fn commit(&self, consumer: &Consumer, offsets: &mut Offsets) {
+        offsets.committed = Instant::now();
+        let mut list = TopicPartitionList::new();
+        for (partition, next) in std::mem::take(&mut offsets.next) {
+            if consumer.context().position(partition).is_some() {
+                list.add_partition_offset(self.topic, partition, Offset::Offset(next))
+                    .expect("an offset of a record is a valid one");
+            }
+        }
+        if list.count() > 0
+            && let Err(error) = consumer.commit(&list, CommitMode::Async)
+        {
+            tracing::debug!(error = %error, "kafka's own offsets were not committed");
+        }
     }
 
     /// Whether the consumer is worth going on with.
@@ -158,7 +228,7 @@ impl<H: Handler> PollLoop<H> {
         consumer: &Consumer,
         partition: i32,
         waiting: &mut Pending,
-        committed: &mut TopicPartitionList,
+        offsets: &mut Offsets,
     ) -> Result<(), KafkaError> {
         let assignment = consumer.context();
         let Some(position) = assignment.position(partition) else { return Ok(()) };
@@ -169,7 +239,7 @@ impl<H: Handler> PollLoop<H> {
 
         if next != position {
             assignment.moved(partition, next);
-            committed.add_partition_offset(self.topic, partition, Offset::Offset(next))?;
+            offsets.next.insert(partition, next);
         }
         if moved_by_another {
             self.follow(consumer, partition)?;

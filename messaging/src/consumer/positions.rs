@@ -68,6 +68,42 @@ impl Partition<'_> {
     }
 }
 
+/// A partition's position: where it is expected, and where it is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Move {
+    pub(super) partition: i32,
+    pub(super) expected: i64,
+    pub(super) next: i64,
+}
+
+/// Moves the positions of several partitions past records that changed nothing, each fenced by what is expected. Returns
+/// the partitions that moved. Like [`need_not_be_durable`], not waited for on disk.
+pub(super) async fn pass_over(
+    database: &Database,
+    group: &str,
+    topic: &str,
+    moves: &[Move],
+) -> Result<Vec<i32>, sqlx::Error> {
+    let partitions: Vec<i32> = moves.iter().map(|each| each.partition).collect();
+    let expected: Vec<i64> = moves.iter().map(|each| each.expected).collect();
+    let next: Vec<i64> = moves.iter().map(|each| each.next).collect();
+    let update = sqlx::query_scalar!(
+        "with unsynced as materialized (select set_config('synchronous_commit', 'off', true))
+         update consumer_positions as stored
+         set next_offset = given.next
+         from unsynced, unnest($3::int[], $4::bigint[], $5::bigint[]) as given (partition, expected, next)
+         where stored.consumer_group = $1 and stored.topic = $2 and stored.partition = given.partition
+           and stored.next_offset = given.expected
+         returning stored.partition",
+        group,
+        topic,
+        &partitions,
+        &expected,
+        &next,
+    );
+    contained(update.fetch_all(database.writes())).await
+}
+
 /// The transaction need not be on disk when it is committed: it moves the position past records that changed nothing. Lost
 /// in a crash, they are read again, and change nothing again. Most records are such: their call came first.
 pub(super) async fn need_not_be_durable(transaction: &mut Transaction) -> Result<(), sqlx::Error> {

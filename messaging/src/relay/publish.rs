@@ -46,6 +46,8 @@ pub(super) struct Publisher {
 
 /// What became of a round.
 pub(super) enum Round {
+    /// There was nothing to publish.
+    NothingToDo,
     /// Everything that there was is out.
     AllDone,
     /// There may be more.
@@ -103,6 +105,9 @@ impl Publisher {
                 return Round::Failed;
             }
         };
+        if rows.is_empty() && self.in_flight.is_empty() {
+            return Round::NothingToDo;
+        }
         let were_all = i64::try_from(rows.len()).is_ok_and(|read| read < count);
         for row in rows {
             if !self.send(row).await {
@@ -193,7 +198,10 @@ impl Publisher {
                from (
                    select head.*, sum(coalesce(octet_length(value), 0)) over (order by id) as bytes,
                           row_number() over (order by id) as position
-                   from (select * from outbox where id <> all($3) order by id limit $1) as head
+                   from (
+                       -- A hashed subplan: <> ALL would compare each row with every id in flight.
+                       select * from outbox where id not in (select unnest($3::bigint[])) order by id limit $1
+                   ) as head
                ) as counted
                where bytes <= $2 or position = 1
                order by id"#,

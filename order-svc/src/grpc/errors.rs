@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use postgres::WriteError;
 use postgres::sqlstate::{self, Verdict};
+use postgres::{LookupError, WriteError};
 use proto::reasons;
 use proto::values::OrderId;
 use tonic::Status;
@@ -21,6 +21,7 @@ const LATER: Duration = Duration::from_secs(1);
 pub(super) fn of_place(error: PlaceError) -> Status {
     match error {
         PlaceError::Write(error) => of_write(error),
+        PlaceError::TooManyUnfinished => DOMAIN.overloaded(LATER),
         PlaceError::RequestIdReused => {
             let text = "this request_id belongs to an order with another body; use a new one for a new order";
             DOMAIN.already_exists(reasons::REQUEST_ID_REUSED, text)
@@ -37,6 +38,13 @@ pub(super) fn of_move(order_id: OrderId, error: MoveError) -> Status {
             let text = format!("the order is {status}, which does not allow it; repeating the call does not help");
             DOMAIN.failed_precondition(reasons::ORDER_STATE, &order_id.to_string(), &status, &text)
         }
+    }
+}
+
+pub(super) fn of_lookup(error: &LookupError) -> Status {
+    match error {
+        LookupError::Overloaded => DOMAIN.overloaded(SOON),
+        LookupError::Database(error) => of_read(error),
     }
 }
 

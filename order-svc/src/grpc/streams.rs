@@ -10,7 +10,7 @@ use tonic::{Status, Streaming};
 use transport::deadline::{DEFAULT, Deadline};
 use transport::draining::{farewell, until_draining};
 
-use super::errors::{DOMAIN, of_place, of_read};
+use super::errors::{DOMAIN, of_lookup, of_place};
 use super::{convert, parse};
 use crate::use_cases::{Orders, WatchedOrder};
 
@@ -26,7 +26,7 @@ pub(super) fn watch(
 ) -> WatchOrderStream {
     let response = |version: WatchedOrder| match version {
         Ok(order) => Ok(api::WatchOrderResponse { order: Some(convert::order(order)) }),
-        Err(error) => Err(of_read(&error)),
+        Err(error) => Err(of_lookup(&error)),
     };
     until_draining(versions.map(response), stop, DOMAIN)
 }

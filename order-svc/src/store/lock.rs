@@ -19,6 +19,7 @@ pub(super) async fn lock_and_load(
     transaction: &mut Transaction,
     commands: &[Submitted],
     now: OffsetDateTime,
+    sweep_at: OffsetDateTime,
 ) -> Result<(Ledger, HashMap<OrderId, TraceHeaders>), sqlx::Error> {
     let mut ledger = Ledger::default();
     let mut placements = HashMap::new();
@@ -28,12 +29,21 @@ pub(super) async fn lock_and_load(
     };
 
     let new = first_of_each_key(commands);
-    let claimed = if new.is_empty() { BTreeSet::new() } else { insert(transaction, &new, now).await? };
+    let claimed = if new.is_empty() { BTreeSet::new() } else { insert(transaction, &new, now, sweep_at).await? };
 
-    let existing: BTreeSet<OrderId> = commands.iter().filter_map(|submitted| target(&submitted.command)).collect();
+    let existing: BTreeMap<OrderId, Option<&StoredOrder>> = commands.iter().filter_map(target).collect();
     if !existing.is_empty() {
-        for stored in lock_orders(transaction, &existing).await? {
-            loaded(&mut ledger, stored);
+        let mut unknown = Vec::new();
+        for (order_id, version) in lock_orders(transaction, existing.keys()).await? {
+            match existing.get(&order_id).copied().flatten().filter(|known| known.order.version == version) {
+                Some(known) => loaded(&mut ledger, known.clone()),
+                None => unknown.push(order_id.uuid()),
+            }
+        }
+        if !unknown.is_empty() {
+            for stored in read_locked(transaction, &unknown).await? {
+                loaded(&mut ledger, stored);
+            }
         }
     }
     let refused: Vec<&NewOrder> =
@@ -41,7 +51,7 @@ pub(super) async fn lock_and_load(
     if !refused.is_empty() {
         for stored in read_placed_before(transaction, &refused).await? {
             // One that is locked, too, was read under its lock.
-            if !existing.contains(&stored.order.order_id) {
+            if !existing.contains_key(&stored.order.order_id) {
                 loaded(&mut ledger, stored);
             }
         }
@@ -55,10 +65,10 @@ pub(super) async fn lock_and_load(
     Ok((ledger, placements))
 }
 
-fn target(command: &Command) -> Option<OrderId> {
-    match command {
+fn target(submitted: &Submitted) -> Option<(OrderId, Option<&StoredOrder>)> {
+    match &submitted.command {
         Command::Place(_) => None,
-        Command::Happen { order_id, .. } => Some(*order_id),
+        Command::Happen { order_id, .. } => Some((*order_id, submitted.known.as_deref())),
     }
 }
 
@@ -66,7 +76,7 @@ fn target(command: &Command) -> Option<OrderId> {
 fn first_of_each_key(commands: &[Submitted]) -> Vec<(&NewOrder, &TraceHeaders)> {
     let mut keyed = BTreeMap::new();
     let mut keyless = Vec::new();
-    for Submitted { command, trace } in commands {
+    for Submitted { command, trace, .. } in commands {
         match command {
             Command::Place(new) => match &new.request_id {
                 Some(request_id) => {
@@ -80,12 +90,13 @@ fn first_of_each_key(commands: &[Submitted]) -> Vec<(&NewOrder, &TraceHeaders)> 
     keyed.into_values().chain(keyless).collect()
 }
 
-/// Inserts the orders whose request keys are free. A key that is being inserted by another transaction is waited for:
+/// Inserts the orders whose request keys are free, and puts them on the sweep's work list. A key that is being inserted by another transaction is waited for:
 /// that transaction decides whether it is free.
 async fn insert(
     transaction: &mut Transaction,
     new: &[(&NewOrder, &TraceHeaders)],
     now: OffsetDateTime,
+    sweep_at: OffsetDateTime,
 ) -> Result<BTreeSet<OrderId>, sqlx::Error> {
     let orders: Vec<Order> = new.iter().map(|(order, _)| decide::place(order, now)).collect();
     let ids: Vec<Uuid> = orders.iter().map(|order| order.order_id.uuid()).collect();
@@ -97,16 +108,20 @@ async fn insert(
     let traceparents: Vec<Option<&str>> = new.iter().map(|(_, trace)| trace.traceparent.as_deref()).collect();
     let tracestates: Vec<Option<&str>> = new.iter().map(|(_, trace)| trace.tracestate.as_deref()).collect();
     let inserted = sqlx::query_scalar!(
-        r#"insert into orders
-               (order_id, customer_id, request_id, fingerprint, status, version, lines, create_time,
-                traceparent, tracestate)
-           select order_id, customer_id, request_id, fingerprint, 1, 1, lines, $8, traceparent, tracestate
-           from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::jsonb[], $6::text[], $7::text[])
-                with ordinality
-                as new (order_id, customer_id, request_id, fingerprint, lines, traceparent, tracestate, position)
-           order by position
-           on conflict do nothing
-           returning order_id"#,
+        r#"with placed as (
+               insert into orders
+                   (order_id, customer_id, request_id, fingerprint, status, version, lines, create_time,
+                    traceparent, tracestate)
+               select order_id, customer_id, request_id, fingerprint, 1, 1, lines, $8, traceparent, tracestate
+               from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::jsonb[], $6::text[], $7::text[])
+                    with ordinality
+                    as new (order_id, customer_id, request_id, fingerprint, lines, traceparent, tracestate, position)
+               order by position
+               on conflict do nothing
+               returning order_id
+           ),
+           listed as (insert into unfinished_orders (order_id, next_attempt_at) select order_id, $9 from placed)
+           select order_id from placed"#,
         &ids,
         &customers as &[&str],
         &requests as &[Option<&str>],
@@ -115,25 +130,38 @@ async fn insert(
         &traceparents as &[Option<&str>],
         &tracestates as &[Option<&str>],
         now,
+        sweep_at,
     )
     .fetch_all(transaction.connection())
     .await?;
     Ok(inserted.into_iter().map(OrderId::from_uuid).collect())
 }
 
-/// Under READ COMMITTED the rows come as they are once the lock is granted.
+/// Under READ COMMITTED the rows come as they are once the lock is granted. Only the version: most commands bring the
+/// order as they know it, and what has not moved since need not be read.
 async fn lock_orders(
     transaction: &mut Transaction,
-    orders: &BTreeSet<OrderId>,
-) -> Result<Vec<StoredOrder>, sqlx::Error> {
-    let ids: Vec<Uuid> = orders.iter().map(|order_id| order_id.uuid()).collect();
+    orders: impl Iterator<Item = &OrderId>,
+) -> Result<Vec<(OrderId, u16)>, sqlx::Error> {
+    let ids: Vec<Uuid> = orders.map(|order_id| order_id.uuid()).collect();
+    let rows = sqlx::query!(
+        "select order_id, version from orders where order_id = any($1) order by order_id for no key update",
+        &ids,
+    )
+    .fetch_all(transaction.connection())
+    .await?;
+    Ok(rows.into_iter().map(|row| (OrderId::from_uuid(row.order_id), row.version.unsigned_abs())).collect())
+}
+
+/// Orders that this transaction has locked.
+async fn read_locked(transaction: &mut Transaction, ids: &[Uuid]) -> Result<Vec<StoredOrder>, sqlx::Error> {
     let rows = sqlx::query_as!(
         OrderRow,
         "select order_id, customer_id, request_id, fingerprint, status, version, lines, create_time, decide_time,
                 close_time, reject_reason, shortages, cancel_reason, cancel_note, total_currency, total_units,
                 total_nanos, traceparent, tracestate
-         from orders where order_id = any($1) order by order_id for no key update",
-        &ids,
+         from orders where order_id = any($1)",
+        ids,
     )
     .fetch_all(transaction.connection())
     .await?;

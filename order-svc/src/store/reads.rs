@@ -1,29 +1,42 @@
 //! Reads outside any transaction.
 
 use postgres::Database;
+use postgres::lookup::{Query, Reading};
 use postgres::telemetry::observed;
 use proto::values::{CustomerId, OrderId};
+use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::StoredOrder;
 use super::rows::{OrderRow, status_number};
 use crate::domain::order::Status;
 
-/// One order.
-///
-/// # Errors
-/// Those of the database.
-pub async fn order(database: &Database, order_id: OrderId) -> Result<Option<StoredOrder>, sqlx::Error> {
-    let read = sqlx::query_as!(
-        OrderRow,
-        "select order_id, customer_id, request_id, fingerprint, status, version, lines, create_time, decide_time,
-                close_time, reject_reason, shortages, cancel_reason, cancel_note, total_currency, total_units,
-                total_nanos, traceparent, tracestate
-         from orders where order_id = $1",
-        order_id.uuid(),
-    );
-    let row = observed("get_order", read.fetch_optional(database.reads())).await?;
-    row.map(OrderRow::into_stored).transpose()
+/// Orders by id, those of many callers in one query.
+#[derive(Debug)]
+pub struct OrderById;
+
+impl Query for OrderById {
+    const OPERATION: &'static str = "get_order";
+    type Key = OrderId;
+    type Value = StoredOrder;
+
+    fn read<'t>(&'t self, reads: &'t PgPool, order_ids: &'t [OrderId]) -> Reading<'t, OrderId, StoredOrder> {
+        Box::pin(async move {
+            let ids: Vec<Uuid> = order_ids.iter().map(|order_id| order_id.uuid()).collect();
+            let rows = sqlx::query_as!(
+                OrderRow,
+                "select order_id, customer_id, request_id, fingerprint, status, version, lines, create_time, decide_time,
+                        close_time, reject_reason, shortages, cancel_reason, cancel_note, total_currency, total_units,
+                        total_nanos, traceparent, tracestate
+                 from orders where order_id = any($1)",
+                &ids,
+            )
+            .fetch_all(reads)
+            .await?;
+            let stored = rows.into_iter().map(OrderRow::into_stored);
+            stored.map(|stored| stored.map(|stored| (stored.order.order_id, stored))).collect()
+        })
+    }
 }
 
 /// Which orders a list is of, and where its page begins.

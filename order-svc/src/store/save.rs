@@ -1,20 +1,18 @@
 //! One net change for each row (T2).
 
-use std::collections::BTreeSet;
-
 use postgres::Transaction;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Written;
 use super::rows::{lines_json, shortages_json, status_number, version_number};
-use crate::domain::ledger::{Ledger, Outcome};
-use crate::domain::order::{Order, Status};
+use crate::domain::ledger::Ledger;
+use crate::domain::order::Order;
 
-/// Writes the orders that moved.
-pub(super) async fn moved(transaction: &mut Transaction, ledger: &Ledger) -> Result<(), sqlx::Error> {
+/// Writes the orders that moved, and takes those off the sweep's work list that nothing more is to be done about.
+pub(super) async fn orders(transaction: &mut Transaction, ledger: &Ledger) -> Result<(), sqlx::Error> {
     let moved: Vec<&Order> = ledger.moved().collect();
-    if moved.is_empty() {
+    let finished: Vec<Uuid> = ledger.finished().map(|order_id| order_id.uuid()).collect();
+    if moved.is_empty() && finished.is_empty() {
         return Ok(());
     }
     let ids: Vec<Uuid> = moved.iter().map(|order| order.order_id.uuid()).collect();
@@ -38,7 +36,8 @@ pub(super) async fn moved(transaction: &mut Transaction, ledger: &Ledger) -> Res
     let units: Vec<Option<i64>> = moved.iter().map(|order| order.total.map(|total| total.units())).collect();
     let nanos: Vec<Option<i32>> = moved.iter().map(|order| order.total.map(|total| total.nanos())).collect();
     sqlx::query!(
-        "update orders
+        "with finished as (delete from unfinished_orders where order_id = any($14::uuid[]))
+         update orders
          set status = new.status, version = new.version, lines = new.lines, decide_time = new.decide_time,
              close_time = new.close_time, reject_reason = new.reject_reason, shortages = new.shortages,
              cancel_reason = new.cancel_reason, cancel_note = new.cancel_note, total_currency = new.currency,
@@ -61,48 +60,31 @@ pub(super) async fn moved(transaction: &mut Transaction, ledger: &Ledger) -> Res
         &currencies as &[Option<String>],
         &units as &[Option<i64>],
         &nanos as &[Option<i32>],
+        &finished,
     )
     .execute(transaction.connection())
     .await?;
     Ok(())
 }
 
-/// Keeps the sweep's work list: orders that were placed or closed go on it, orders that are decided or settled come off.
-pub(super) async fn work_list(
+/// Puts orders on the sweep's work list that were closed: inventory has yet to confirm the end of their stock (O4).
+pub(super) async fn unsettled(
     transaction: &mut Transaction,
     ledger: &Ledger,
-    written: &[Written],
-    first_attempt_at: OffsetDateTime,
+    sweep_at: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let finished: BTreeSet<Uuid> = ledger.finished().map(|order_id| order_id.uuid()).collect();
-    let placed = written.iter().filter_map(|written| match &written.outcome {
-        Outcome::Order { order, transition: Some(transition), .. } if transition.to == Status::Pending => {
-            Some(order.order_id)
-        }
-        Outcome::Order { .. }
-        | Outcome::RequestIdReused
-        | Outcome::NotFound
-        | Outcome::Forbidden(_)
-        | Outcome::Impossible(_) => None,
-    });
-    let begun: BTreeSet<Uuid> = placed.chain(ledger.unsettled()).map(|order_id| order_id.uuid()).collect();
-    let begun: Vec<Uuid> = begun.difference(&finished).copied().collect();
-    if !begun.is_empty() {
-        sqlx::query!(
-            "insert into unfinished_orders (order_id, next_attempt_at)
-             select order_id, $2 from unnest($1::uuid[]) as order_id
-             on conflict (order_id) do update set next_attempt_at = excluded.next_attempt_at, attempts = 0",
-            &begun,
-            first_attempt_at,
-        )
-        .execute(transaction.connection())
-        .await?;
+    let unsettled: Vec<Uuid> = ledger.unsettled().map(|order_id| order_id.uuid()).collect();
+    if unsettled.is_empty() {
+        return Ok(());
     }
-    let finished: Vec<Uuid> = finished.into_iter().collect();
-    if !finished.is_empty() {
-        sqlx::query!("delete from unfinished_orders where order_id = any($1)", &finished)
-            .execute(transaction.connection())
-            .await?;
-    }
+    sqlx::query!(
+        "insert into unfinished_orders (order_id, next_attempt_at)
+         select order_id, $2 from unnest($1::uuid[]) as order_id
+         on conflict (order_id) do update set next_attempt_at = excluded.next_attempt_at, attempts = 0",
+        &unsettled,
+        sweep_at,
+    )
+    .execute(transaction.connection())
+    .await?;
     Ok(())
 }

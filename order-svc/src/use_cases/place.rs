@@ -13,6 +13,7 @@ use super::Orders;
 use crate::domain::decide::NewOrder;
 use crate::domain::ledger::{Command, Outcome};
 use crate::domain::order::{Order, Status};
+use crate::store::StoredOrder;
 
 /// Time kept back from the caller's deadline, to write the outcome of the reservation and to answer.
 const MARGIN: Duration = Duration::from_millis(100);
@@ -43,6 +44,9 @@ pub enum PlaceError {
     /// It could not be written; certainly.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// Too much is unfinished.
+    #[error("too many orders are unfinished")]
+    TooManyUnfinished,
     /// The request id belongs to an order with another body.
     #[error("the request id belongs to another order")]
     RequestIdReused,
@@ -57,11 +61,14 @@ impl Orders {
     /// # Errors
     /// [`PlaceError`], only as long as nothing is durable. Afterwards it answers with the order, whatever happens.
     pub async fn place(&self, placement: Placement, deadline: Deadline) -> Result<Placed, PlaceError> {
+        if self.admission.is_refusing() {
+            return Err(PlaceError::TooManyUnfinished);
+        }
         let fingerprint = fingerprint(&placement);
         let Placement { customer_id, request_id, lines } = placement;
         let order_id = OrderId::from_uuid(Uuid::now_v7());
         let new = NewOrder { order_id, customer_id, request_id, fingerprint, lines };
-        let written = self.write(Command::Place(new)).await?;
+        let written = self.write(Command::Place(new), None).await?;
         let placed = match written.outcome {
             Outcome::Order { order, replayed, .. } => Placed { order: *order, replayed },
             Outcome::RequestIdReused => return Err(PlaceError::RequestIdReused),
@@ -77,7 +84,9 @@ impl Orders {
         }
         // A repetition that finds its order PENDING goes on itself: 50 equal calls get 50 equal answers (O1).
         let order = match placed.order.status {
-            Status::Pending => self.complete(placed.order, deadline).await,
+            Status::Pending => {
+                self.complete(StoredOrder { order: placed.order, placement: written.placement }, deadline).await
+            }
             Status::Confirmed | Status::Rejected | Status::Cancelled | Status::Fulfilled => placed.order,
         };
         spans::set_status(&request, order.status.label());
@@ -93,7 +102,7 @@ impl Orders {
 
     /// Asks inventory and writes what it says; gives the order as last read when the time is up (O1) or inventory is away:
     /// an error never rejects an order (O2).
-    async fn complete(&self, pending: Order, deadline: Deadline) -> Order {
+    async fn complete(&self, pending: StoredOrder, deadline: Deadline) -> Order {
         let answer_by = deadline.less(MARGIN.min(deadline.remaining() / 4));
         let completing = timeout_at(answer_by.instant(), self.reserve_and_decide(&pending, answer_by));
         let completed = tokio::select! {
@@ -101,12 +110,13 @@ impl Orders {
             // Who is going away does not wait for inventory: the order is durable, and answered before the drain is over.
             () = self.stop.cancelled() => None,
         };
-        completed.unwrap_or(pending)
+        completed.unwrap_or(pending.order)
     }
 
-    async fn reserve_and_decide(&self, pending: &Order, deadline: Deadline) -> Option<Order> {
-        let order_id = pending.order_id;
-        let reserved = self.inventory.reserve(pending, deadline.less(MARGIN.min(deadline.remaining() / 4))).await;
+    async fn reserve_and_decide(&self, pending: &StoredOrder, deadline: Deadline) -> Option<Order> {
+        let order_id = pending.order.order_id;
+        let reserved =
+            self.inventory.reserve(&pending.order, deadline.less(MARGIN.min(deadline.remaining() / 4))).await;
         let happening = match reserved {
             Ok(Some(happening)) => happening,
             // Cancelled while its Reserve was on the way.
@@ -117,7 +127,7 @@ impl Orders {
                 return None;
             }
         };
-        match self.happen(order_id, happening).await.map(|written| written.outcome) {
+        match self.happen_to(pending.clone(), happening).await.map(|written| written.outcome) {
             Ok(Outcome::Order { order, .. }) => Some(*order),
             Ok(
                 outcome @ (Outcome::Impossible(_)

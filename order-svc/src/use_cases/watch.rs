@@ -2,18 +2,18 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures::Stream;
+use postgres::LookupError;
 use proto::values::OrderId;
 
 use super::Orders;
 use crate::domain::order::Order;
 use crate::news::Subscription;
-use crate::store::reads;
 
 /// Longest time between two looks: what another replica commits is seen by then (O3).
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// One version of a watched order.
-pub type WatchedOrder = Result<Order, sqlx::Error>;
+pub type WatchedOrder = Result<Order, LookupError>;
 
 /// What a stream of versions remembers.
 struct Watch {
@@ -32,12 +32,12 @@ impl Orders {
     /// Nothing is kept for a reader that does not read: the next version is looked for when it asks.
     ///
     /// # Errors
-    /// Those of the database, at the beginning; later they are items of the stream, which ends with them.
+    /// [`LookupError`], at the beginning; later they are items of the stream, which ends with them.
     pub async fn watch(
         &self,
         order_id: OrderId,
         after_version: u64,
-    ) -> Result<Option<impl Stream<Item = WatchedOrder> + Send + use<>>, sqlx::Error> {
+    ) -> Result<Option<impl Stream<Item = WatchedOrder> + Send + use<>>, LookupError> {
         // Before the first look: what is committed in between is announced.
         let subscription = self.news.subscribe(order_id);
         let Some(order) = self.get(order_id).await? else { return Ok(None) };
@@ -68,8 +68,8 @@ impl Watch {
                 return None;
             }
             let changed = self.subscription.changed();
-            match reads::order(&self.orders.database, self.order_id).await {
-                Ok(Some(stored)) => self.take_in(&stored.order),
+            match self.orders.get(self.order_id).await {
+                Ok(Some(order)) => self.take_in(&order),
                 Ok(None) => return None,
                 Err(error) => {
                     self.ended = true;

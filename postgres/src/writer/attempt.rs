@@ -1,5 +1,5 @@
 use std::ops::Range;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::oneshot;
 
@@ -102,7 +102,9 @@ impl<B: Batch> Worker<B> {
         match contained(self.batch.apply(&mut transaction, commands)).await {
             Ok(outcomes) => {
                 assert_eq!(outcomes.len(), commands.len(), "a batch gives each command its outcome");
+                let committing = Instant::now();
                 transaction.commit().await?;
+                self.commit_duration.record(committing.elapsed().as_secs_f64());
                 Ok(outcomes)
             }
             Err(error) => Err(transaction.roll_back(error).await),

@@ -1,46 +1,44 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, mpsc};
-use tokio_util::sync::CancellationToken;
+use metrics::Histogram;
+use observability::names;
 
 use super::{Batch, Submission};
 use crate::Database;
+use crate::queue::Queue;
 
 /// Takes what is waiting and sees it through, again and again.
 pub(super) struct Worker<B: Batch> {
     pub(super) batch: Arc<B>,
     pub(super) database: Database,
-    waiting: Arc<Mutex<mpsc::Receiver<Submission<B>>>>,
+    pub(super) commit_duration: Histogram,
+    queue: Arc<Queue<Submission<B>>>,
+    batch_size: Histogram,
 }
 
 impl<B: Batch> Worker<B> {
-    pub(super) fn new(batch: Arc<B>, database: Database, waiting: Arc<Mutex<mpsc::Receiver<Submission<B>>>>) -> Self {
-        Self { batch, database, waiting }
+    pub(super) fn new(batch: Arc<B>, database: Database, queue: Arc<Queue<Submission<B>>>) -> Self {
+        let batch_size = metrics::histogram!(names::WRITER_BATCH_COMMANDS, "db_operation_name" => B::OPERATION);
+        let commit_duration = metrics::histogram!(names::WRITER_COMMIT_DURATION, "db_operation_name" => B::OPERATION);
+        Self { batch, database, commit_duration, queue, batch_size }
     }
 
-    pub(super) async fn run(self, stop: CancellationToken) -> Result<(), Infallible> {
-        let bound = self.database.settings().write_batch;
-        let mut taken = Vec::with_capacity(bound);
-        loop {
-            // The lock is held while waiting, so that one worker gathers while the others commit.
-            let mut waiting = self.waiting.lock().await;
-            let count = tokio::select! {
-                biased;
-                count = waiting.recv_many(&mut taken, bound) => count,
-                () = stop.cancelled() => {
-                    // Nobody may be left waiting for an answer: refuse the new, commit what was accepted.
-                    waiting.close();
-                    waiting.recv_many(&mut taken, bound).await
-                }
-            };
-            drop(waiting);
-            if count == 0 {
-                return Ok(());
+    /// Until the queue is closed and empty: nobody may be left waiting for an answer.
+    pub(super) async fn run(self) -> Result<(), Infallible> {
+        while let Some(mut taken) = self.queue.take().await {
+            let submissions = std::mem::take(&mut taken.items);
+            if !submissions.is_empty() {
+                self.batch_size.record(u32::try_from(submissions.len()).map_or(f64::INFINITY, f64::from));
+                self.see_through(submissions).await;
             }
-            // A caller that went away before its command was taken gets nothing written.
-            taken.retain(|submission| !submission.reply.is_closed());
-            self.see_through(std::mem::take(&mut taken)).await;
         }
+        Ok(())
+    }
+}
+
+impl<B: Batch> Drop for Worker<B> {
+    fn drop(&mut self) {
+        self.queue.abandon();
     }
 }

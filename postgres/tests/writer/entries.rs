@@ -38,6 +38,10 @@ impl Batch for Entries {
     type Command = Add;
     type Outcome = Entry;
 
+    fn goes_first(_: &Self::Command) -> bool {
+        false
+    }
+
     fn apply<'t>(
         &'t self,
         transaction: &'t mut Transaction,
