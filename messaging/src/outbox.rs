@@ -1,4 +1,6 @@
 //! The outbox: events written in the transaction that causes them (I4), published later by the [relay](crate::relay).
+//!
+//! One row for each transaction: what was committed together is written, read and deleted together.
 
 use observability::propagation::TraceHeaders;
 use postgres::Transaction;
@@ -55,8 +57,8 @@ fn full_name<M: prost::Name>(_: &M) -> String {
     M::full_name()
 }
 
-/// Appends `records` in their order. Must come after the row locks of what they tell of (R1): ids are drawn here, and per
-/// order they have to be drawn in the order of its versions.
+/// Appends `records` in their order, as one row. Must come after the row locks of what they tell of (R1): the row's id is
+/// drawn here, and per order ids have to be drawn in the order of its versions.
 ///
 /// # Errors
 /// Those of the database; the transaction is then to be rolled back.
@@ -64,9 +66,10 @@ pub async fn append(transaction: &mut Transaction, records: &[OutboxRecord]) -> 
     if records.is_empty() {
         return Ok(());
     }
+    let bytes: usize = records.iter().map(|record| record.value.as_ref().map_or(0, Vec::len)).sum();
     let topics: Vec<&str> = records.iter().map(|record| record.topic.as_str()).collect();
     let keys: Vec<Option<&[u8]>> = records.iter().map(|record| record.key.as_deref()).collect();
-    let values: Vec<Option<&[u8]>> = records.iter().map(|record| record.value.as_deref()).collect();
+    let payloads: Vec<Option<&[u8]>> = records.iter().map(|record| record.value.as_deref()).collect();
     let ids: Vec<Uuid> = records.iter().map(|record| record.event_id).collect();
     let types: Vec<&str> = records.iter().map(|record| record.event_type.as_str()).collect();
     let times: Vec<OffsetDateTime> = records.iter().map(|record| record.event_time).collect();
@@ -77,16 +80,14 @@ pub async fn append(transaction: &mut Transaction, records: &[OutboxRecord]) -> 
         records.iter().map(|record| record.headers.as_ref().map(headers::encode)).collect();
     sqlx::query!(
         "insert into outbox
-             (topic, key, value, event_id, event_type, event_time, traceparent, tracestate, baggage, headers)
-         select topic, key, value, event_id, event_type, event_time, traceparent, tracestate, baggage, headers
-         from unnest($1::text[], $2::bytea[], $3::bytea[], $4::uuid[], $5::text[], $6::timestamptz[],
-                     $7::text[], $8::text[], $9::text[], $10::bytea[]) with ordinality
-              as given (topic, key, value, event_id, event_type, event_time,
-                        traceparent, tracestate, baggage, headers, position)
-         order by position",
+             (events, bytes, topics, keys, payloads, event_ids, event_types, event_times, traceparents, tracestates,
+              baggages, headers)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        i32::try_from(records.len()).expect("what a transaction tells of fits in memory"),
+        i64::try_from(bytes).expect("what a transaction tells of fits in memory"),
         &topics as &[&str],
         &keys as &[Option<&[u8]>],
-        &values as &[Option<&[u8]>],
+        &payloads as &[Option<&[u8]>],
         &ids,
         &types as &[&str],
         &times,

@@ -1,15 +1,17 @@
 //! The relay: publishes the outbox, in order, and deletes what the brokers acknowledged.
 //!
 //! One relay leads for each database, whatever number of replicas there is ([`leadership`]). It reads rows by id (never by
-//! a cursor: a transaction that commits late has lower ids, R1), hands the whole batch to an idempotent producer, awaits
-//! all acknowledgements together, and deletes exactly the rows that were acknowledged (R2). Everything else stays and is
+//! a cursor: a transaction that commits late has lower ids, R1), hands their events to an idempotent producer, awaits all
+//! acknowledgements together, and deletes exactly the rows whose events were all acknowledged (R2). Everything else stays and is
 //! tried again: unknown topics, brokers that are away, a producer that gave up. Only what no broker will ever take is
 //! final, and becomes a dead letter (R4).
 
 mod backlog;
+mod delivery;
 mod leadership;
 mod message;
 mod publish;
+mod table;
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -60,7 +60,7 @@ impl Admission {
         let look = sqlx::query!(
             r#"select (select count(*) from (select 1 from unfinished_orders limit $1::bigint + 1) as head) as "unfinished!",
                       coalesce(
-                          (select extract(epoch from clock_timestamp() - event_time) from outbox order by id limit 1), 0
+                          (select extract(epoch from clock_timestamp() - event_times[1]) from outbox order by id limit 1), 0
                       )::float8 as "age!""#,
             most,
         );

@@ -9,6 +9,8 @@ use rdkafka::message::{Header, Headers as _, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 
+use crate::waiting::eventually;
+
 const LIMIT: Duration = Duration::from_secs(20);
 const ATTEMPT: Duration = Duration::from_secs(5);
 const PARTITIONS: i32 = proto::topics::PARTITIONS;
@@ -48,7 +50,8 @@ impl Record {
 /// # Panics
 /// When the broker does not give it within 20 s.
 pub async fn read_all(servers: &str, topic: &str) -> Vec<Record> {
-    let ends = ends(servers, topic).await.expect("the broker says where the topic ends");
+    // A topic that was just created has no leader for a moment.
+    let ends = eventually(LIMIT, async || ends(servers, topic).await).await;
     let (servers, topic) = (servers.to_owned(), topic.to_owned());
     let reading = tokio::task::spawn_blocking(move || read_up_to(&servers, &topic, &ends));
     reading.await.expect("reading does not panic").expect("the topic can be read")

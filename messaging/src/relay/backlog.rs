@@ -33,9 +33,9 @@ pub(super) fn watch(database: Database, leading: watch::Receiver<bool>, stop: Ca
 
 async fn measure(database: &Database) {
     let look = sqlx::query!(
-        r#"select (select count(*) from (select 1 from outbox limit $1) as head) as "pending!",
+        r#"select coalesce((select sum(events) from (select events from outbox limit $1) as head), 0)::bigint as "pending!",
                   coalesce(
-                      (select extract(epoch from clock_timestamp() - event_time) from outbox order by id limit 1), 0
+                      (select extract(epoch from clock_timestamp() - event_times[1]) from outbox order by id limit 1), 0
                   )::float8 as "age!""#,
         COUNTED,
     );

@@ -1,4 +1,4 @@
-//! A row of the outbox as a record.
+//! Rows of the outbox, and their events as records.
 
 use observability::propagation::TraceHeaders;
 use proto::headers;
@@ -10,30 +10,66 @@ use uuid::Uuid;
 use crate::dead_letter::{self, Reason};
 use crate::headers::HeaderPairs;
 
-/// A row of the outbox.
+/// A row of the outbox: the events of one transaction. Element n of each list belongs to event n.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) id: i64,
+    pub(super) topics: Vec<String>,
+    pub(super) keys: Vec<Option<Vec<u8>>>,
+    pub(super) payloads: Vec<Option<Vec<u8>>>,
+    pub(super) event_ids: Vec<Uuid>,
+    pub(super) event_types: Vec<String>,
+    pub(super) event_times: Vec<OffsetDateTime>,
+    pub(super) traceparents: Vec<Option<String>>,
+    pub(super) tracestates: Vec<Option<String>>,
+    pub(super) baggages: Vec<Option<String>>,
+    pub(super) headers: Vec<Option<Vec<u8>>>,
+    /// Rows that there were to choose from when it was read.
+    pub(super) found: i64,
+}
+
+/// An event of a row.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
     pub(super) topic: String,
     pub(super) key: Option<Vec<u8>>,
     pub(super) value: Option<Vec<u8>>,
     pub(super) event_id: Uuid,
-    pub(super) event_type: String,
-    pub(super) event_time: OffsetDateTime,
-    pub(super) traceparent: Option<String>,
-    pub(super) tracestate: Option<String>,
-    pub(super) baggage: Option<String>,
-    pub(super) headers: Option<Vec<u8>>,
+    event_type: String,
+    event_time: OffsetDateTime,
+    cause: TraceHeaders,
+    headers: Option<Vec<u8>>,
 }
 
 impl Row {
+    /// Its events, in their order.
+    pub(super) fn into_messages(self) -> Vec<Message> {
+        let causes = self.traceparents.into_iter().zip(self.tracestates).zip(self.baggages);
+        let mut causes =
+            causes.map(|((traceparent, tracestate), baggage)| TraceHeaders { traceparent, tracestate, baggage });
+        let mut headers = self.headers.into_iter();
+        let records = self.topics.into_iter().zip(self.keys).zip(self.payloads);
+        let attributes = self.event_ids.into_iter().zip(self.event_types).zip(self.event_times);
+        records
+            .zip(attributes)
+            .map(|(((topic, key), value), ((event_id, event_type), event_time))| Message {
+                topic,
+                key,
+                value,
+                event_id,
+                event_type,
+                event_time,
+                cause: causes.next().unwrap_or_default(),
+                headers: headers.next().flatten(),
+            })
+            .collect()
+    }
+}
+
+impl Message {
     /// The context of what caused the event.
-    pub(super) fn cause(&self) -> TraceHeaders {
-        TraceHeaders {
-            traceparent: self.traceparent.clone(),
-            tracestate: self.tracestate.clone(),
-            baggage: self.baggage.clone(),
-        }
+    pub(super) fn cause(&self) -> &TraceHeaders {
+        &self.cause
     }
 
     pub(super) fn event_id(&self) -> String {

@@ -3,8 +3,11 @@
 use std::time::{Duration, Instant};
 
 use proto::orders::v1::OrderStatus;
+use proto::reasons;
 use tests::audit;
-use tests::waiting::seconds;
+use tests::refusal::Refusal;
+use tests::waiting::{eventually, seconds};
+use tonic::Code;
 use uuid::Uuid;
 
 use crate::support::faults;
@@ -56,4 +59,32 @@ async fn order_cancelled_while_inventory_is_away_never_holds_stock() {
     audit::whole(&platform, seconds(20)).await;
     assert_eq!(shop.item(&sku).await.reserved, 0);
     assert_eq!(shop.order(&pending.order_id).await, cancelled);
+}
+
+#[tokio::test]
+async fn new_orders_are_refused_while_too_many_are_unfinished_and_taken_again_afterwards() {
+    let mut platform = faults().await;
+    platform.orders.set("MAX_UNFINISHED_ORDERS", "3");
+    platform.orders.restart().await;
+    let mut shop = platform.shop();
+    let sku = shop.stocked("candle", 1_000, (1, 0)).await;
+    platform.inventory.kill();
+
+    let refused = eventually(seconds(20), async || {
+        let request = shop.request(&[(&sku, 1)]);
+        match shop.try_place(request).await {
+            Ok(order) => anyhow::bail!("order {} was taken as {:?}", order.order_id, order.status()),
+            Err(status) => Ok(Refusal::of(&status)),
+        }
+    })
+    .await;
+    assert_eq!((refused.code, &*refused.reason, refused.retry), (Code::ResourceExhausted, reasons::OVERLOADED, true));
+
+    platform.inventory.start_ready().await;
+    eventually(seconds(20), async || {
+        let request = shop.request(&[(&sku, 1)]);
+        Ok(shop.try_place(request).await?)
+    })
+    .await;
+    audit::whole(&platform, seconds(20)).await;
 }
