@@ -1,4 +1,5 @@
-//! The harness of the end-to-end tests: both services as processes of their own, on a real Postgres, Kafka and Jaeger.
+//! The harness of the end-to-end tests and the benchmarks: both services as processes of their own, on a real Postgres,
+//! Kafka and Jaeger.
 //!
 //! - [`shared`]: where a test gets a platform from: the calm one, which many tests use at the same time, or the one for
 //!   faults, which is theirs alone while they break it.
@@ -7,6 +8,7 @@
 //! - [`load`]: many orders, by a client that keeps a journal.
 //! - [`kafka`], [`traces`], [`metrics`]: what can be seen from outside.
 //! - [`audit`]: the rules that hold after every test (I1 to I4).
+//! - [`lifeline`]: how a service learns that its tests are gone.
 //! - [`waiting`]: nothing sleeps; what takes time is looked at again and again, up to a limit.
 //!
 //! Nothing outlives the tests: servers, services and data end with this process, however it ends.
@@ -16,6 +18,7 @@ mod folder;
 pub mod forwarder;
 mod http;
 pub mod kafka;
+pub mod lifeline;
 pub mod load;
 pub mod metrics;
 pub mod platform;

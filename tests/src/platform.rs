@@ -109,6 +109,12 @@ impl Platform {
             .expect("devstack hands out URLs")
     }
 
+    /// Where everything of it is: data of the servers, logs.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Where Kafka is.
     #[must_use]
     pub fn kafka(&self) -> &str {

@@ -13,12 +13,10 @@ use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::lifeline::LIFELINE;
 use crate::metrics::Metrics;
 use crate::waiting::{eventually, seconds};
 use crate::{http, ports};
-
-/// Set for services that are to end with the tests: their standard input is a pipe that breaks then.
-pub const LIFELINE: &str = "PLATFORM_ENDS_WITH_STANDARD_INPUT";
 
 /// Longer than SHUTDOWN_GRACE: a service that needs more has not kept its word.
 const STOP_LIMIT: Duration = Duration::from_secs(25);
@@ -113,7 +111,6 @@ impl Service {
             .arg(self.part.argument())
             .env("LOG_FORMAT", "json")
             .env("RUST_LOG", "info")
-            .env("OTEL_BSP_SCHEDULE_DELAY", "100")
             .env("GRPC_LISTEN", format!("127.0.0.1:{}", self.grpc_port))
             .env("ADMIN_LISTEN", format!("127.0.0.1:{}", self.admin_port))
             .envs(&self.environment)
@@ -149,6 +146,12 @@ impl Service {
     /// Whether the process is there.
     pub fn is_running(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// The process' id, while it was started and not waited for.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
     }
 
     /// Ends the process like a crash: SIGKILL.

@@ -16,8 +16,12 @@ static RUNTIME: LazyLock<Runtime> =
 static CALM: OnceCell<Platform> = OnceCell::const_new();
 static FAULTS: Mutex<Option<Platform>> = Mutex::const_new(None);
 
-/// Nothing but events may complete an order: the sweep would hide an event that got lost.
-const WITHOUT_SWEEP: [(&str, &str); 1] = [("SWEEP_AFTER", "10m")];
+const SETTINGS: [(&str, &str); 2] = [
+    // Nothing but events may complete an order: the sweep would hide an event that got lost.
+    ("SWEEP_AFTER", "10m"),
+    // Tests wait for spans.
+    ("OTEL_BSP_SCHEDULE_DELAY", "100"),
+];
 
 /// The platform that nobody harms, started by whoever comes first.
 ///
@@ -41,7 +45,7 @@ pub async fn faults(program: &'static str) -> Faults {
 }
 
 async fn start(program: &'static str) -> Platform {
-    let start = || RUNTIME.block_on(Platform::start(Path::new(program), &WITHOUT_SWEEP));
+    let start = || RUNTIME.block_on(Platform::start(Path::new(program), &SETTINGS));
     let starting = tokio::task::spawn_blocking(start);
     starting.await.expect("no panic while starting").expect("the platform starts")
 }

@@ -6,12 +6,15 @@ mod binaries;
 mod cluster;
 mod url;
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use self::binaries::Binaries;
 use self::cluster::Places;
 use crate::process::ServerProcess;
+use crate::programs::is_executable;
 use crate::{DataLock, StackOptions, external, ports};
 
 /// A running Postgres server.
@@ -129,6 +132,14 @@ impl Postgres {
                 let socket = local.places.socket.display();
                 format!("{kind}PostgreSQL {version} from {folder} (127.0.0.1:{}, socket {socket})", local.port)
             }
+        }
+    }
+
+    /// A program that came with the server, such as `pgbench`, if the server is ours and the program is there.
+    pub fn program(&self, name: &str) -> Option<PathBuf> {
+        match &self.server {
+            Server::External { .. } => None,
+            Server::Local(local) => Some(local.binaries.program(name)).filter(|program| is_executable(program)),
         }
     }
 
