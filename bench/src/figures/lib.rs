@@ -1,0 +1,14 @@
+//! What the benchmarks read and compute, without the platform that they measure: everything here is tested without a
+//! server.
+//!
+//! - [`load`] and [`pgbench`]: what the two load generators print.
+//! - [`cpu`]: processor time, from /proc.
+//! - [`spread`] and [`goal`]: from the ratios of several rounds to "reached" or "missed".
+//! - [`table`]: lines up what is printed.
+
+pub mod cpu;
+pub mod goal;
+pub mod load;
+pub mod pgbench;
+pub mod spread;
+pub mod table;

@@ -1,0 +1,71 @@
+use clap::{Parser, ValueEnum};
+use runtime::bootstrap::settings_table;
+
+/// Prints what the platform does per second, and other figures, as ratios to what the same machine does in the same run
+/// without it
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "bench",
+    version,
+    after_help = "\
+Examples:
+  cargo run --release -p bench                                everything, about ten minutes
+  cargo run --release -p bench -- place --pairs 1 --seconds 3
+  cargo run --release -p bench -- place --set WRITER_BATCH=128 --json
+
+Exit codes: 0 measured (also when a goal is missed), 1 could not be measured, 2 wrong usage, 130 interrupted."
+)]
+pub(crate) struct Options {
+    /// What to measure [default: everything]
+    #[arg(value_enum)]
+    pub(crate) benchmark: Option<Benchmark>,
+    /// Rounds; each measures both sides
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) pairs: u32,
+    /// Length of one measurement in seconds
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub(crate) seconds: u32,
+    /// Callers of the platform at the same time
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) callers: u32,
+    /// A setting for both services; may be given again
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
+    pub(crate) settings: Vec<(String, String)>,
+    /// Print one JSON document with every number instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Benchmark {
+    /// Orders on 10,000 SKUs, against pgbench (P1, P2)
+    Place,
+    /// All orders on one SKU, against pgbench and against many SKUs (P3)
+    Hot,
+    /// GetOrder, against a bare tonic server (P4)
+    Get,
+    /// The latency that the writer adds for one caller
+    OneCaller,
+}
+
+impl Options {
+    pub(crate) fn wants(&self, benchmark: Benchmark) -> bool {
+        self.benchmark.is_none_or(|wanted| wanted == benchmark)
+    }
+
+    /// Length of what runs before each measurement and is not counted.
+    pub(crate) fn warm_up_seconds(&self) -> u32 {
+        self.seconds.min(2)
+    }
+}
+
+/// A name that no service knows would silently change nothing.
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE, such as WRITER_BATCH=128")?;
+    let tables = [settings_table::<order_svc::OrderService>(), settings_table::<inventory_svc::InventoryService>()];
+    if !tables.iter().flatten().any(|row| row.name == name) {
+        return Err(format!("{name} is no setting of the services; their READMEs list them"));
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
