@@ -163,7 +163,7 @@ fn new_order() -> Result<Submitted> {
         fingerprint: [7; 32],
         lines: vec![(Sku::parse(HOT_SKU)?, Quantity::parse(1)?)],
     };
-    Ok(Submitted { command: Command::Place(new), trace: TraceHeaders::default() })
+    Ok(Submitted { command: Command::Place(new), trace: TraceHeaders::default(), known: None })
 }
 
 fn check(written: &Written) -> Result<()> {
