@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use messaging::consumer::{Applying, Handler, Poison, Traced, Verdict};
+use messaging::consumer::{Applying, Handler, Poison, Standing, Traced, Verdict};
 use messaging::dead_letter::Reason;
 use messaging::record::Record;
 use postgres::Transaction;
@@ -55,8 +55,8 @@ impl Handler for OrderEvents {
         }
     }
 
-    fn is_old_news(&self, event: &Command) -> bool {
-        self.store.is_old_news(event)
+    fn standing(&self, event: &Command) -> Standing {
+        self.store.standing(event)
     }
 
     fn apply<'t>(&'t self, transaction: &'t mut Transaction, events: &'t [&'t Traced<Command>]) -> Applying<'t, ()> {

@@ -18,6 +18,7 @@ mod save;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use messaging::consumer::Standing;
 use messaging::outbox;
 use messaging::recent::Recent;
 use messaging::relay::RelayWaker;
@@ -54,13 +55,16 @@ impl StockStore {
         Self { relay, decided: Arc::new(Recent::new(REMEMBERED)) }
     }
 
-    /// Whether an event of an order is known to change nothing: a reservation that exists answers OrderPlaced, whatever
-    /// became of it.
+    /// What is known of an event of an order. Reserve is called, as a rule, when an order is placed; a reservation that
+    /// exists answers OrderPlaced, whatever became of it.
     #[must_use]
-    pub fn is_old_news(&self, command: &Command) -> bool {
+    pub fn standing(&self, command: &Command) -> Standing {
         match command {
-            Command::Reserve { order_id, .. } => self.decided.get(order_id).is_some(),
-            Command::Close { .. } | Command::Import { .. } => false,
+            Command::Reserve { order_id, .. } => match self.decided.get(order_id) {
+                Some(()) => Standing::OldNews,
+                None => Standing::Expected,
+            },
+            Command::Close { .. } | Command::Import { .. } => Standing::News,
         }
     }
 

@@ -5,8 +5,9 @@
 //! not what was expected, another consumer has taken over: the transaction is rolled back and the stored position read
 //! again. Kafka's own offsets are committed afterwards, for lag tools; nothing here reads them.
 //!
-//! Most records are old news: the call that caused the event came first. Where a whole batch is, as far as this process
-//! knows by itself, there is no transaction: one statement moves the positions of all such partitions, fenced as ever.
+//! Most records are old news: the call that the event tells of comes first, and what does not is left to it for a moment
+//! ([`Standing`]). Where all records are, as far as this process knows by itself, there is no transaction: one statement
+//! moves the positions of all such partitions, fenced as ever.
 //!
 //! The thread is the partition's only worker, so a rebalance (which librdkafka reports inside `poll`) finds no transaction
 //! in flight. While Postgres is away, the partitions concerned are paused and the thread goes on polling, so that the
@@ -46,10 +47,9 @@ pub trait Handler: Send + Sync + 'static {
     /// [`Poison`]: no consumer of this version can ever process the record.
     fn decode(&self, record: &Record) -> Result<Option<Self::Event>, Poison>;
 
-    /// Whether the event is known to change nothing, from what this process has committed itself
-    /// ([`Recent`](crate::recent::Recent)): [`Handler::apply`] would ignore it, now and at any later time. Asked before
-    /// anything else, so it must be quick; false is always right.
-    fn is_old_news(&self, event: &Self::Event) -> bool;
+    /// What this process knows of the event without asking the database. Asked before anything else, and again while the
+    /// record waits, so it must be quick. [`Standing::News`] is always right.
+    fn standing(&self, event: &Self::Event) -> Standing;
 
     /// Applies the events of one partition in their order, in the transaction that moves the position past them. Returns
     /// one verdict each, in the same order, and what was done. Redelivery must change nothing (I5).
@@ -80,6 +80,19 @@ pub struct Poison {
     pub reason: Reason,
     /// What went wrong, for people.
     pub error: String,
+}
+
+/// What is known of an event before it is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It changes nothing, now or later: this process has committed what it tells of
+    /// ([`Recent`](crate::recent::Recent)). [`Handler::apply`] would ignore it.
+    OldNews,
+    /// A call that is under way will probably do what the event asks for. The event is left to it for a moment, because
+    /// the two would do the same work twice, and wait for each other's locks.
+    Expected,
+    /// It is to be applied.
+    News,
 }
 
 /// What became of an event.

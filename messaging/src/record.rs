@@ -1,5 +1,7 @@
 //! A record as a consumer sees it, and what its headers say of the event inside.
 
+use std::time::{Duration, Instant, SystemTime};
+
 use observability::propagation::TraceHeaders;
 use proto::headers;
 use rdkafka::Message as _;
@@ -21,6 +23,10 @@ pub struct Record {
     pub value: Option<Vec<u8>>,
     /// All headers, in order; names may repeat.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
+    /// When it was read from Kafka.
+    pub received: Instant,
+    /// When it was written, by the clock of whoever did.
+    pub written: Option<SystemTime>,
 }
 
 impl Record {
@@ -35,7 +41,18 @@ impl Record {
             key: message.key().map(<[u8]>::to_vec),
             value: message.payload().map(<[u8]>::to_vec),
             headers,
+            received: Instant::now(),
+            written: message.timestamp().to_millis().and_then(|milliseconds| {
+                SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(u64::try_from(milliseconds).ok()?))
+            }),
         }
+    }
+
+    /// Whether it was written and read less than `age` ago. A clock that is wrong makes it old early, or as late as if it
+    /// had been written when it was read.
+    pub(crate) fn is_younger_than(&self, age: Duration) -> bool {
+        let since_written = self.written.and_then(|written| written.elapsed().ok()).unwrap_or_default();
+        since_written < age && self.received.elapsed() < age
     }
 
     /// Bytes of key, value and headers.

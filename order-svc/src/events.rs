@@ -1,7 +1,7 @@
 //! What orders do with the events of inventory: the protocol's table "order is →". They complete an order that its caller
 //! did not wait for, and tell that a final order's stock is settled.
 
-use messaging::consumer::{Applying, Handler, Poison, Traced, Verdict};
+use messaging::consumer::{Applying, Handler, Poison, Standing, Traced, Verdict};
 use messaging::dead_letter::Reason;
 use messaging::record::Record;
 use postgres::Transaction;
@@ -56,8 +56,8 @@ impl Handler for StockEvents {
         Ok(Some(Command::Happen { order_id, happening }))
     }
 
-    fn is_old_news(&self, event: &Command) -> bool {
-        self.store.is_old_news(event)
+    fn standing(&self, event: &Command) -> Standing {
+        self.store.standing(event)
     }
 
     fn apply<'t>(

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use messaging::consumer::Standing;
 use messaging::outbox;
 use messaging::recent::Recent;
 use messaging::relay::RelayWaker;
@@ -112,15 +113,22 @@ impl OrderStore {
         Ok(written)
     }
 
-    /// Whether an event of inventory is known to change nothing: the order was decided by the call that the event tells
-    /// of. Once an order is CONFIRMED, StockReserved is ignored whatever comes after; once REJECTED, StockRejected is.
+    /// What is known of an event of inventory: a decision is brought by the answer to Reserve, as a rule. Once an order is
+    /// CONFIRMED, StockReserved is ignored whatever comes after; once REJECTED, StockRejected is.
     #[must_use]
-    pub fn is_old_news(&self, command: &Command) -> bool {
-        let Command::Happen { order_id, happening } = command else { return false };
-        match happening {
-            Happening::StockReserved(_) => self.decided.get(order_id) == Some(Status::Confirmed),
-            Happening::StockRejected(_) => self.decided.get(order_id) == Some(Status::Rejected),
-            Happening::StockReleased | Happening::StockShipped | Happening::Cancel { .. } | Happening::Fulfill => false,
+    pub fn standing(&self, command: &Command) -> Standing {
+        let Command::Happen { order_id, happening } = command else { return Standing::News };
+        let decision = match happening {
+            Happening::StockReserved(_) => Status::Confirmed,
+            Happening::StockRejected(_) => Status::Rejected,
+            Happening::StockReleased | Happening::StockShipped | Happening::Cancel { .. } | Happening::Fulfill => {
+                return Standing::News;
+            }
+        };
+        match self.decided.get(order_id) {
+            Some(decided) if decided == decision => Standing::OldNews,
+            Some(_) => Standing::News,
+            None => Standing::Expected,
         }
     }
 

@@ -1,4 +1,4 @@
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use observability::propagation::TraceHeaders;
 use observability::{names, spans};
@@ -8,11 +8,15 @@ use postgres::{Database, TransactionError};
 use time::OffsetDateTime;
 
 use super::positions::{self, Partition};
-use super::{Handler, Poison, Traced, Verdict};
+use super::{Handler, Poison, Standing, Traced, Verdict};
 use crate::dead_letter::{self, Reason};
 use crate::outbox;
 use crate::record::Record;
 
+/// How long an event is left to the call that will probably do what it asks for: longer than a call takes under load.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Records of a partition that may wait so.
+const MOST_WAITING: usize = 1_024;
 /// The operation's name in metrics and spans.
 const OPERATION: &str = "consume";
 
@@ -48,13 +52,24 @@ enum Applied<E> {
 }
 
 impl<H: Handler> PartitionBatch<'_, H> {
-    /// Whether nothing is to be done about the records but to move the position past them, as far as this process knows.
-    pub(super) fn is_old_news(&self, records: &[Record]) -> bool {
-        records.iter().all(|record| match self.handler.decode(record) {
-            Ok(Some(event)) => self.handler.is_old_news(&event),
-            Ok(None) => true,
-            Err(_) => false,
-        })
+    /// How many of the first records may be worked off now, and whether nothing is to be done about those but to move the
+    /// position past them. The others wait for the calls that they tell of.
+    pub(super) fn ready(&self, records: &[Record]) -> (usize, bool) {
+        let mut only_old_news = true;
+        for (place, record) in records.iter().enumerate() {
+            let standing = match self.handler.decode(record) {
+                Ok(Some(event)) => self.handler.standing(&event),
+                Ok(None) => Standing::OldNews,
+                Err(_) => Standing::News,
+            };
+            let may_wait = records.len() <= MOST_WAITING && record.is_younger_than(PATIENCE);
+            match standing {
+                Standing::OldNews => {}
+                Standing::Expected if may_wait => return (place, only_old_news),
+                Standing::Expected | Standing::News => only_old_news = false,
+            }
+        }
+        (records.len(), only_old_news)
     }
 
     /// Ends the spans of old news and counts the records, once the position was moved past them.

@@ -111,8 +111,15 @@ impl<H: Handler> PollLoop<H> {
             self.pass_over_old_news(&consumer, &mut pending, &mut offsets);
             for (partition, waiting) in &mut pending {
                 if waiting.due <= Instant::now() {
+                    let count = match waiting.tries {
+                        0 => self.batch(&consumer, *partition).ready(&waiting.records).0,
+                        _ => waiting.records.len(),
+                    };
+                    let later = waiting.records.split_off(count);
                     self.work_off(&consumer, *partition, waiting, &mut offsets)?;
-                    if !waiting.records.is_empty() {
+                    let stuck = !waiting.records.is_empty();
+                    waiting.records.extend(later);
+                    if stuck {
                         // Postgres may be away, and the others would find out one by one: poll in between.
                         break;
                     }
@@ -134,15 +141,11 @@ impl<H: Handler> PollLoop<H> {
     /// the database is away) goes the way of all other records.
     fn pass_over_old_news(&self, consumer: &Consumer, pending: &mut BTreeMap<i32, Pending>, offsets: &mut Offsets) {
         let (taken, assignment) = (Instant::now(), consumer.context());
-        let batch = |partition| {
-            let place = assignment.partition(partition);
-            PartitionBatch { place, handler: &self.handler, database: &self.database }
-        };
         let mut moves = Vec::new();
-        for (partition, waiting) in &*pending {
-            if let (Some(expected), Some(last)) = (assignment.position(*partition), waiting.records.last())
-                && waiting.tries == 0
-                && batch(*partition).is_old_news(&waiting.records)
+        for (partition, waiting) in pending.iter().filter(|(_, waiting)| waiting.tries == 0) {
+            let (count, only_old_news) = self.batch(consumer, *partition).ready(&waiting.records);
+            if let (Some(expected), Some(last)) = (assignment.position(*partition), waiting.records[..count].last())
+                && only_old_news
             {
                 moves.push(Move { partition: *partition, expected, next: last.offset + 1 });
             }
@@ -154,13 +157,20 @@ impl<H: Handler> PollLoop<H> {
         let Ok(moved) = self.runtime.block_on(moving) else { return };
         for Move { partition, next, .. } in moves {
             if moved.contains(&partition)
-                && let Some(passed) = pending.remove(&partition)
+                && let Some(waiting) = pending.get_mut(&partition)
             {
-                batch(partition).passed_over(&passed.records, taken);
+                let count = waiting.records.partition_point(|record| record.offset < next);
+                let passed: Vec<Record> = waiting.records.drain(..count).collect();
+                self.batch(consumer, partition).passed_over(&passed, taken);
                 assignment.moved(partition, next);
                 offsets.next.insert(partition, next);
             }
         }
+    }
+
+    fn batch<'a>(&'a self, consumer: &'a Consumer, partition: i32) -> PartitionBatch<'a, H> {
+        let place = consumer.context().partition(partition);
+        PartitionBatch { place, handler: &self.handler, database: &self.database }
     }
 
     /// Nobody waits for it.
@@ -232,9 +242,8 @@ impl<H: Handler> PollLoop<H> {
     ) -> Result<(), KafkaError> {
         let assignment = consumer.context();
         let Some(position) = assignment.position(partition) else { return Ok(()) };
-        let place = assignment.partition(partition);
         let records = std::mem::take(&mut waiting.records);
-        let batch = PartitionBatch { place, handler: &self.handler, database: &self.database };
+        let batch = self.batch(consumer, partition);
         let Done { next, left, moved_by_another } = self.runtime.block_on(batch.process(position, records));
 
         if next != position {
@@ -249,6 +258,8 @@ impl<H: Handler> PollLoop<H> {
         if stuck {
             waiting.due = Instant::now() + (BACK_OFF * 2_u32.pow(waiting.tries.min(6))).min(LONGEST_BACK_OFF);
             waiting.tries += 1;
+        } else {
+            waiting.tries = 0;
         }
         if stuck != waiting.paused {
             let mut one = TopicPartitionList::new();
