@@ -139,6 +139,17 @@ fn one_request_id_in_one_batch_makes_one_order() {
 }
 
 #[test]
+fn an_order_is_unknown_to_commands_that_come_before_its_placement_in_the_batch() {
+    let mut ledger = Ledger::default();
+    let new = new_order(1, "key", 7);
+    ledger.claim(place(&new, NOW));
+    assert_eq!(ledger.apply(&Command::Happen { order_id: new.order_id, happening: cancel() }, NOW), Outcome::NotFound);
+    let placed = ledger.apply(&Command::Place(new), NOW);
+    assert!(matches!(&placed, Outcome::Order { order, transition: Some(_), .. } if order.version == 1));
+    assert_eq!(ledger.moved().count(), 0);
+}
+
+#[test]
 fn two_commands_for_one_order_in_one_batch_are_each_answered_truly() {
     let mut ledger = Ledger::default();
     let order = in_status(Status::Confirmed);
