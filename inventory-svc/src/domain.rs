@@ -12,4 +12,6 @@ pub mod reservation;
 pub mod stock;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

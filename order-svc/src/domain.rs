@@ -10,4 +10,6 @@ pub mod ledger;
 pub mod order;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

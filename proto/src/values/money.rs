@@ -120,6 +120,9 @@ impl From<Money> for MoneyMessage {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
