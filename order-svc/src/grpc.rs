@@ -67,11 +67,10 @@ impl OrderService for OrderApi {
         request: Request<api::ListOrdersRequest>,
     ) -> Result<Response<api::ListOrdersResponse>, Status> {
         let (filter, page_size) = parse::list(request.get_ref())?;
-        let listed = self.orders.list(&filter, page_size).await;
-        let (orders, more) = listed.map_err(|error| of_read(&error))?;
-        let last = orders.last().filter(|_| more).map(|order| paging::encode_token(&order.order_id.to_string()));
-        let orders = orders.into_iter().map(convert::order).collect();
-        Ok(Response::new(api::ListOrdersResponse { orders, next_page_token: last.unwrap_or_default() }))
+        let page = self.orders.list(&filter, page_size).await.map_err(|error| of_read(&error))?;
+        let next_page_token = page.next_before.map(|order_id| paging::encode_token(&order_id.to_string()));
+        let orders = page.orders.into_iter().map(convert::order).collect();
+        Ok(Response::new(api::ListOrdersResponse { orders, next_page_token: next_page_token.unwrap_or_default() }))
     }
 
     async fn cancel_order(

@@ -1,5 +1,6 @@
 //! What the order service does for its callers, whoever they are: the gRPC methods are thin around it.
 
+mod list;
 mod place;
 mod watch;
 
@@ -19,9 +20,10 @@ use crate::domain::ledger::{Command, Outcome};
 use crate::domain::order::{Order, Status};
 use crate::inventory::{Closing, InventoryClient};
 use crate::news::News;
-use crate::store::reads::{self, OrderById, OrderFilter};
+use crate::store::reads::OrderById;
 use crate::store::{OrderStore, StoredOrder, Submitted, Written};
 
+pub use list::OrderPage;
 pub use place::{PlaceError, Placed, Placement};
 pub use watch::WatchedOrder;
 
@@ -82,18 +84,6 @@ impl Orders {
     /// [`LookupError`].
     pub async fn stored(&self, order_id: OrderId) -> Result<Option<StoredOrder>, LookupError> {
         self.by_id.get(order_id).await
-    }
-
-    /// A page of orders, newest first, and whether there are more.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn list(&self, filter: &OrderFilter, page: i64) -> Result<(Vec<Order>, bool), sqlx::Error> {
-        let mut stored = reads::orders(&self.database, filter, page + 1).await?;
-        let size = usize::try_from(page).unwrap_or(usize::MAX);
-        let more = stored.len() > size;
-        stored.truncate(size);
-        Ok((stored.into_iter().map(|stored| stored.order).collect(), more))
     }
 
     /// Withdraws an order; its stock is given back by the event. Repeated, it changes nothing.

@@ -50,12 +50,55 @@ pub struct OrderFilter {
     pub before: Option<OrderId>,
 }
 
-/// Up to `count` orders, newest first.
+/// Orders that are looked at for one page at most, in whatever status. No index knows the status (each move would have to
+/// change it), so without a bound a page in a rare status reads the whole table.
+pub const MOST_LOOKED_AT: i64 = 5_000;
+
+/// The last order that a page may look at; none when it may look at all that there are. Only a page in a status passes
+/// over orders, and needs it.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn orders(database: &Database, filter: &OrderFilter, count: i64) -> Result<Vec<StoredOrder>, sqlx::Error> {
+pub async fn last_looked_at(database: &Database, filter: &OrderFilter) -> Result<Option<OrderId>, sqlx::Error> {
+    if filter.status.is_none() {
+        return Ok(None);
+    }
     let before = filter.before.map_or(Uuid::max(), OrderId::uuid);
+    let last = match &filter.customer_id {
+        Some(customer_id) => {
+            let read = sqlx::query_scalar!(
+                "select order_id from orders where customer_id = $1 and order_id < $2
+                 order by order_id desc offset $3 limit 1",
+                customer_id.as_str(),
+                before,
+                MOST_LOOKED_AT - 1,
+            );
+            observed("list_orders", read.fetch_optional(database.reads())).await?
+        }
+        None => {
+            let read = sqlx::query_scalar!(
+                "select order_id from orders where order_id < $1 order by order_id desc offset $2 limit 1",
+                before,
+                MOST_LOOKED_AT - 1,
+            );
+            observed("list_orders", read.fetch_optional(database.reads())).await?
+        }
+    };
+    Ok(last.map(OrderId::from_uuid))
+}
+
+/// Up to `count` orders, newest first, down to `last_looked_at`.
+///
+/// # Errors
+/// Those of the database.
+pub async fn orders(
+    database: &Database,
+    filter: &OrderFilter,
+    last_looked_at: Option<OrderId>,
+    count: i64,
+) -> Result<Vec<StoredOrder>, sqlx::Error> {
+    let before = filter.before.map_or(Uuid::max(), OrderId::uuid);
+    let down_to = last_looked_at.map_or(Uuid::nil(), OrderId::uuid);
     let status = filter.status.map(status_number);
     let rows = match &filter.customer_id {
         Some(customer_id) => {
@@ -65,10 +108,12 @@ pub async fn orders(database: &Database, filter: &OrderFilter, count: i64) -> Re
                         decide_time, close_time, reject_reason, shortages, cancel_reason, cancel_note,
                         total_currency, total_units, total_nanos, traceparent, tracestate
                  from orders
-                 where customer_id = $1 and order_id < $2 and ($3::smallint is null or status = $3)
-                 order by order_id desc limit $4",
+                 where customer_id = $1 and order_id < $2 and order_id >= $3
+                       and ($4::smallint is null or status = $4)
+                 order by order_id desc limit $5",
                 customer_id.as_str(),
                 before,
+                down_to,
                 status,
                 count,
             );
@@ -81,9 +126,10 @@ pub async fn orders(database: &Database, filter: &OrderFilter, count: i64) -> Re
                         decide_time, close_time, reject_reason, shortages, cancel_reason, cancel_note,
                         total_currency, total_units, total_nanos, traceparent, tracestate
                  from orders
-                 where order_id < $1 and ($2::smallint is null or status = $2)
-                 order by order_id desc limit $3",
+                 where order_id < $1 and order_id >= $2 and ($3::smallint is null or status = $3)
+                 order by order_id desc limit $4",
                 before,
+                down_to,
                 status,
                 count,
             );

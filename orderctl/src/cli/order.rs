@@ -192,11 +192,14 @@ impl Orders {
             let orders = page.orders.into_iter().map(OrderJson::from).collect();
             return Ok(output::print_json(&OrdersJson { orders, next_page_token: page.next_page_token })?);
         }
-        if page.orders.is_empty() {
-            return Ok(output::print("no orders; `orderctl order place SKU=QTY` places one")?);
+        let last = page.next_page_token.is_empty();
+        match (page.orders.is_empty(), last) {
+            (false, _) => output::print(&render::orders(&page.orders))?,
+            (true, true) => output::print("no orders; `orderctl order place SKU=QTY` places one")?,
+            // A page in a status looks at a bounded number of orders.
+            (true, false) => output::print("none among the orders of this page")?,
         }
-        output::print(&render::orders(&page.orders))?;
-        if !page.next_page_token.is_empty() {
+        if !last {
             output::print(&format!("more with --page-token {}", page.next_page_token))?;
         }
         Ok(())
