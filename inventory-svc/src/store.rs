@@ -10,6 +10,7 @@
 //! 4. Commit, by whoever opened the transaction.
 
 mod events;
+mod imports;
 mod lock;
 pub mod reads;
 mod rows;
@@ -122,7 +123,7 @@ pub async fn apply(transaction: &mut Transaction, commands: &[Submitted]) -> Res
         outcomes.push(outcome);
     }
     save::reservations(transaction, &ledger, &claims).await?;
-    save::refused_rows(transaction, &ledger, &claims).await?;
+    imports::save(transaction, &ledger, &claims.rows).await?;
     outbox::append(transaction, &records).await?;
     save::stock(transaction, &ledger, &claims).await?;
     Ok(outcomes)

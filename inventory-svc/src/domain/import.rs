@@ -2,8 +2,31 @@
 
 use proto::values::{ImportId, Money, Sku};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::stock::{Stock, StockItem};
+
+/// Id of the rows that one command brings: a UUIDv7, drawn when the command is made, and the same when it is submitted
+/// again because its commit was in doubt (T4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkId(Uuid);
+
+impl ChunkId {
+    /// From where ids are drawn, or from the database.
+    #[must_use]
+    pub fn from_uuid(id: Uuid) -> Self {
+        Self(id)
+    }
+
+    /// For the database.
+    #[must_use]
+    pub fn uuid(self) -> Uuid {
+        self.0
+    }
+}
+
+/// Import and number: a row with this key is applied once.
+pub type RowKey = (ImportId, u64);
 
 /// A row: what arrived, was lost or is to be called or priced otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +42,25 @@ pub struct ImportRow {
     /// New price; none leaves it as it is, and is no way to begin with.
     pub unit_price: Option<Money>,
     /// Units to add; negative ones are a loss or a correction.
+    pub quantity: i64,
+}
+
+impl ImportRow {
+    /// What makes a repetition of the row known.
+    #[must_use]
+    pub fn key(&self) -> RowKey {
+        (self.import_id.clone(), self.row)
+    }
+}
+
+/// What is kept of a row that was applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppliedRow {
+    /// Which command brought it; none in rows that an older version has written.
+    pub chunk_id: Option<ChunkId>,
+    /// What.
+    pub sku: Sku,
+    /// Units that were added.
     pub quantity: i64,
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proto::values::{OrderId, Sku};
 use time::OffsetDateTime;
 
-use super::import::{self, ImportRow, RowRefusal};
+use super::import::{self, AppliedRow, ChunkId, ImportRow, RowKey, RowRefusal};
 use super::reservation::{Closing, Rejection, RequestedLine, Reservation, ReservedLine, Status};
 use super::stock::{self, Movement, Stock};
 
@@ -26,8 +26,16 @@ pub enum Command {
         /// How.
         closing: Closing,
     },
-    /// Apply rows of an import.
+    /// Apply rows of an import, each key once.
+    ///
+    /// A row whose key was applied before is [`RowOutcome::AlreadyApplied`], with one exception: it was this very chunk
+    /// that applied it, and the row is the first with its key in the chunk. Then the chunk was submitted again because
+    /// its commit was in doubt, and the row is told as [`RowOutcome::Applied`], as it would have been the first time. A
+    /// call that brings a key twice, in one chunk or in two, is thus told of the second as of any other repetition: a
+    /// later chunk has another id. Refused rows leave no trace, so a chunk that comes again decides them anew.
     Import {
+        /// Of this command alone.
+        chunk_id: ChunkId,
         /// At most a chunk of them.
         rows: Vec<ImportRow>,
     },
@@ -58,9 +66,9 @@ pub enum Outcome {
 /// What became of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowOutcome {
-    /// It is in.
+    /// It is in, by this command.
     Applied,
-    /// An earlier call with this `import_id` applied it.
+    /// It is in by another one, or by an earlier row of this one.
     AlreadyApplied,
     /// It is left out.
     Refused(RowRefusal),
@@ -73,8 +81,8 @@ pub struct Ledger {
     pub stock: Stock,
     /// Reservation of every order that the batch touches.
     pub reservations: BTreeMap<OrderId, Reservation>,
-    /// Rows that were applied before, by import and number.
-    pub rows_applied_before: BTreeSet<(String, u64)>,
+    /// Rows of imports that were applied, those of this batch included.
+    pub rows_applied: BTreeMap<RowKey, AppliedRow>,
     changed_stock: BTreeSet<Sku>,
     changed_reservations: BTreeSet<OrderId>,
 }
@@ -86,7 +94,7 @@ impl Ledger {
         match command {
             Command::Reserve { order_id, lines } => self.reserve(*order_id, lines, now),
             Command::Close { order_id, closing } => self.close(*order_id, *closing, now),
-            Command::Import { rows } => Outcome::Imported(rows.iter().map(|row| self.import(row, now)).collect()),
+            Command::Import { chunk_id, rows } => self.import(*chunk_id, rows, now),
         }
     }
 
@@ -152,20 +160,27 @@ impl Ledger {
         }
     }
 
-    fn import(&mut self, row: &ImportRow, now: OffsetDateTime) -> RowOutcome {
-        let key = (row.import_id.to_string(), row.row);
-        if self.rows_applied_before.contains(&key) {
-            return RowOutcome::AlreadyApplied;
-        }
-        match import::apply_row(&mut self.stock, row, now) {
-            Ok(()) => {
-                self.changed_stock.insert(row.sku.clone());
-                // The same row again in this batch is a repetition like any other.
-                self.rows_applied_before.insert(key);
-                RowOutcome::Applied
+    fn import(&mut self, chunk_id: ChunkId, rows: &[ImportRow], now: OffsetDateTime) -> Outcome {
+        let mut keys = BTreeSet::new();
+        let import = |row: &ImportRow| {
+            let is_first = keys.insert(row.key());
+            match self.rows_applied.get(&row.key()) {
+                Some(applied) if applied.chunk_id == Some(chunk_id) && is_first => RowOutcome::Applied,
+                Some(_) => RowOutcome::AlreadyApplied,
+                None => self.import_row(chunk_id, row, now),
             }
-            Err(refusal) => RowOutcome::Refused(refusal),
+        };
+        Outcome::Imported(rows.iter().map(import).collect())
+    }
+
+    fn import_row(&mut self, chunk_id: ChunkId, row: &ImportRow, now: OffsetDateTime) -> RowOutcome {
+        if let Err(refusal) = import::apply_row(&mut self.stock, row, now) {
+            return RowOutcome::Refused(refusal);
         }
+        self.changed_stock.insert(row.sku.clone());
+        let applied = AppliedRow { chunk_id: Some(chunk_id), sku: row.sku.clone(), quantity: row.quantity };
+        self.rows_applied.insert(row.key(), applied);
+        RowOutcome::Applied
     }
 
     fn move_stock(&mut self, lines: &[ReservedLine], movement: Movement, now: OffsetDateTime) {

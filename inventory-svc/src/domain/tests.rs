@@ -4,7 +4,7 @@ use proto::values::{Currency, ImportId, Money, OrderId, Quantity, Sku};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::import::{ImportRow, RowRefusal};
+use super::import::{ChunkId, ImportRow, RowRefusal};
 use super::ledger::{Command, Ledger, Outcome, RowOutcome};
 use super::reservation::{Closing, RejectionReason, RequestedLine, Status};
 use super::stock::StockItem;
@@ -162,18 +162,25 @@ fn ship_on_every_state() {
     assert_eq!(levels(&ledger, "a"), (6, 0));
 }
 
-#[test]
-fn rows_of_an_import_apply_once_and_never_below_what_is_held() {
-    let mut ledger = ledger(&[("a", "EUR", 5, 10)]);
-    ledger.apply(&reserve(order(1), &[("a", 4)]), NOW);
-    let row = |number, name: &str, price: Option<i64>, quantity| ImportRow {
+fn row(number: u64, name: &str, price: Option<i64>, quantity: i64) -> ImportRow {
+    ImportRow {
         import_id: ImportId::parse("spring").unwrap(),
         row: number,
         sku: sku(name),
         name: None,
         unit_price: price.map(|units| money("EUR", units)),
         quantity,
-    };
+    }
+}
+
+fn chunk(number: u128, rows: Vec<ImportRow>) -> Command {
+    Command::Import { chunk_id: ChunkId::from_uuid(Uuid::from_u128(number)), rows }
+}
+
+#[test]
+fn rows_of_an_import_apply_once_and_never_below_what_is_held() {
+    let mut ledger = ledger(&[("a", "EUR", 5, 10)]);
+    ledger.apply(&reserve(order(1), &[("a", 4)]), NOW);
     let rows = vec![
         row(1, "new", None, 5),
         row(2, "new", Some(3), 5),
@@ -182,7 +189,7 @@ fn rows_of_an_import_apply_once_and_never_below_what_is_held() {
         row(4, "a", None, -6),
         row(5, "a", Some(9), i64::MAX),
     ];
-    let outcome = ledger.apply(&Command::Import { rows }, NOW);
+    let outcome = ledger.apply(&chunk(1, rows), NOW);
     let expected = vec![
         RowOutcome::Refused(RowRefusal::NewSkuWithoutPrice),
         RowOutcome::Applied,
@@ -194,4 +201,42 @@ fn rows_of_an_import_apply_once_and_never_below_what_is_held() {
     assert_eq!(outcome, Outcome::Imported(expected));
     assert_eq!((levels(&ledger, "new"), levels(&ledger, "a")), ((5, 0), (4, 4)));
     assert_eq!(ledger.stock[&sku("a")].unit_price, money("EUR", 5));
+}
+
+#[test]
+fn rows_of_one_sku_in_one_chunk_all_count() {
+    let mut ledger = ledger(&[]);
+    let rows = vec![row(1, "new", Some(3), 5), row(2, "new", None, -4), row(3, "new", Some(7), 2)];
+    assert_eq!(ledger.apply(&chunk(1, rows), NOW), Outcome::Imported(vec![RowOutcome::Applied; 3]));
+    assert_eq!(levels(&ledger, "new"), (3, 0));
+    assert_eq!(ledger.stock[&sku("new")].unit_price, money("EUR", 7));
+    assert_eq!(ledger.changed_stock().count(), 1);
+}
+
+#[test]
+fn a_chunk_that_is_submitted_again_is_answered_as_the_first_time_and_changes_nothing() {
+    let mut first = ledger(&[("a", "EUR", 5, 10)]);
+    let submitted = chunk(1, vec![row(1, "a", None, 2), row(2, "a", None, 3), row(1, "a", None, 2)]);
+    let outcome = first.apply(&submitted, NOW);
+    let told = vec![RowOutcome::Applied, RowOutcome::Applied, RowOutcome::AlreadyApplied];
+    assert_eq!(outcome, Outcome::Imported(told));
+
+    let mut again = ledger(&[("a", "EUR", 5, 15)]);
+    again.rows_applied = first.rows_applied;
+    assert_eq!(again.apply(&submitted, NOW), outcome);
+    let rows = vec![row(1, "a", None, 2), row(2, "a", None, 3)];
+    let later_chunk = again.apply(&chunk(2, rows), NOW);
+    assert_eq!(later_chunk, Outcome::Imported(vec![RowOutcome::AlreadyApplied; 2]), "whichever call it is of");
+    assert_eq!((levels(&again, "a"), again.changed_stock().count()), ((15, 0), 0));
+}
+
+#[test]
+fn a_refused_row_leaves_its_number_to_a_later_one() {
+    let mut ledger = ledger(&[("a", "EUR", 5, 10)]);
+    let rows = vec![row(1, "new", None, 5), row(1, "a", None, 3), row(1, "new", Some(2), 5)];
+    let told =
+        vec![RowOutcome::Refused(RowRefusal::NewSkuWithoutPrice), RowOutcome::Applied, RowOutcome::AlreadyApplied];
+    assert_eq!(ledger.apply(&chunk(1, rows), NOW), Outcome::Imported(told));
+    let kept: Vec<_> = ledger.rows_applied.values().map(|row| (row.sku.as_str(), row.quantity)).collect();
+    assert_eq!(kept, [("a", 3)], "what is kept is what was applied");
 }

@@ -8,8 +8,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Submitted;
+use super::imports::{self, ClaimedRows};
 use super::rows::{ReservationRow, StockRow};
-use crate::domain::import::ImportRow;
+use crate::domain::import::{ChunkId, ImportRow};
 use crate::domain::ledger::{Command, Ledger};
 use crate::domain::reservation::Status;
 
@@ -19,7 +20,7 @@ pub(super) struct Claims {
     /// Orders that had no reservation. The row is a placeholder until it is saved.
     pub(super) orders: BTreeSet<OrderId>,
     /// Rows of imports that were not applied before.
-    pub(super) rows: BTreeSet<(String, u64)>,
+    pub(super) rows: ClaimedRows,
     /// SKUs that did not exist. Their rows are placeholders until they are saved.
     pub(super) items: BTreeSet<Sku>,
 }
@@ -33,17 +34,17 @@ pub(super) async fn lock_and_load(
     let mut ledger = Ledger::default();
     let mut claims = Claims::default();
     let mut orders: BTreeSet<OrderId> = BTreeSet::new();
-    let mut import: Vec<&ImportRow> = Vec::new();
+    let mut import: Vec<(ChunkId, &ImportRow)> = Vec::new();
     for Submitted { command, .. } in commands {
         match command {
             Command::Reserve { order_id, .. } | Command::Close { order_id, .. } => {
                 orders.insert(*order_id);
             }
-            Command::Import { rows } => import.extend(rows),
+            Command::Import { chunk_id, rows } => import.extend(rows.iter().map(|row| (*chunk_id, row))),
         }
     }
     if !import.is_empty() {
-        claim_rows(transaction, &import, &mut ledger, &mut claims).await?;
+        claims.rows = imports::claim(transaction, &import, &mut ledger).await?;
         claims.items = create_items(transaction, &import, now).await?;
     }
     if !orders.is_empty() {
@@ -57,57 +58,16 @@ pub(super) async fn lock_and_load(
     Ok((ledger, claims))
 }
 
-/// Inserts the rows' keys in order; what is there already was applied before.
-async fn claim_rows(
-    transaction: &mut Transaction,
-    import: &[&ImportRow],
-    ledger: &mut Ledger,
-    claims: &mut Claims,
-) -> Result<(), sqlx::Error> {
-    // The first of a row that comes twice is the one that counts.
-    let mut first: BTreeMap<(&str, i64), &ImportRow> = BTreeMap::new();
-    for row in import {
-        first.entry((row.import_id.as_str(), number(row))).or_insert(row);
-    }
-    let imports: Vec<&str> = first.keys().map(|(import_id, _)| *import_id).collect();
-    let numbers: Vec<i64> = first.keys().map(|(_, row)| *row).collect();
-    let skus: Vec<&str> = first.values().map(|row| row.sku.as_str()).collect();
-    let quantities: Vec<i64> = first.values().map(|row| row.quantity).collect();
-    let claimed = sqlx::query!(
-        r#"insert into imported_rows (import_id, row, sku, quantity)
-           select import_id, row, sku, quantity
-           from unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[]) as given (import_id, row, sku, quantity)
-           order by import_id collate "C", row
-           on conflict do nothing
-           returning import_id, row"#,
-        &imports as &[&str],
-        &numbers,
-        &skus as &[&str],
-        &quantities,
-    )
-    .fetch_all(transaction.connection())
-    .await?;
-    claims.rows = claimed.into_iter().map(|claim| (claim.import_id, claim.row.unsigned_abs())).collect();
-    let given = first.keys().map(|(import_id, row)| ((*import_id).to_owned(), row.unsigned_abs()));
-    ledger.rows_applied_before = given.filter(|key| !claims.rows.contains(key)).collect();
-    Ok(())
-}
-
-/// Number of a row; the edge has made sure that it fits.
-pub(super) fn number(row: &ImportRow) -> i64 {
-    i64::try_from(row.row).unwrap_or(i64::MAX)
-}
-
 /// Inserts SKUs that don't exist yet, so that all stock of the batch can be locked in one pass. Existing ones are left
 /// alone. Whoever is waited for here has inserted or is updating the row: stock is updated last, so that transaction waits
 /// for nobody.
 async fn create_items(
     transaction: &mut Transaction,
-    import: &[&ImportRow],
+    import: &[(ChunkId, &ImportRow)],
     now: OffsetDateTime,
 ) -> Result<BTreeSet<Sku>, sqlx::Error> {
     let mut new: BTreeMap<&str, (&ImportRow, proto::values::Money)> = BTreeMap::new();
-    for row in import.iter().filter(|row| row.quantity >= 0) {
+    for (_, row) in import.iter().filter(|(_, row)| row.quantity >= 0) {
         if let Some(unit_price) = row.unit_price {
             new.entry(row.sku.as_str()).or_insert((row, unit_price));
         }
@@ -190,7 +150,7 @@ fn skus_to_lock<'a>(commands: &'a [Submitted], ledger: &'a Ledger) -> BTreeSet<&
                 skus.extend(lines.iter().map(|line| &line.sku));
             }
             Command::Reserve { .. } | Command::Close { .. } => {}
-            Command::Import { rows } => skus.extend(rows.iter().map(|row| &row.sku)),
+            Command::Import { rows, .. } => skus.extend(rows.iter().map(|row| &row.sku)),
         }
     }
     let held = ledger.reservations.values().filter(|reservation| reservation.status == Status::Held);

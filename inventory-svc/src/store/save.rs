@@ -65,30 +65,6 @@ pub(super) async fn reservations(
     Ok(())
 }
 
-/// Takes back the claims of rows that were refused, so that a corrected import may bring them again.
-pub(super) async fn refused_rows(
-    transaction: &mut Transaction,
-    ledger: &Ledger,
-    claims: &Claims,
-) -> Result<(), sqlx::Error> {
-    let refused = claims.rows.iter().filter(|key| !ledger.rows_applied_before.contains(key));
-    let (imports, numbers): (Vec<&str>, Vec<i64>) =
-        refused.map(|(import_id, row)| (import_id.as_str(), i64::try_from(*row).unwrap_or(i64::MAX))).unzip();
-    if imports.is_empty() {
-        return Ok(());
-    }
-    sqlx::query!(
-        "delete from imported_rows
-         using unnest($1::text[], $2::bigint[]) as refused (import_id, row)
-         where imported_rows.import_id = refused.import_id and imported_rows.row = refused.row",
-        &imports as &[&str],
-        &numbers,
-    )
-    .execute(transaction.connection())
-    .await?;
-    Ok(())
-}
-
 /// Writes the stock, and takes back SKUs that nothing came of: last, because its locks are the ones that others wait for.
 pub(super) async fn stock(transaction: &mut Transaction, ledger: &Ledger, claims: &Claims) -> Result<(), sqlx::Error> {
     let unused: Vec<&str> =

@@ -1,7 +1,8 @@
 use postgres::WriteError;
+use uuid::Uuid;
 
 use super::Inventory;
-use crate::domain::import::ImportRow;
+use crate::domain::import::{ChunkId, ImportRow};
 use crate::domain::ledger::{Command, Outcome, RowOutcome};
 
 /// Rows that are committed together: large enough to be fast, small enough that nobody waits long for their locks.
@@ -27,7 +28,7 @@ pub struct ImportSummary {
     pub received: u64,
     /// Rows applied by this call.
     pub applied: u64,
-    /// Rows that an earlier call had applied.
+    /// Rows that an earlier call, or an earlier row of this one, had applied.
     pub already_applied: u64,
     /// Rows left out.
     pub rejected: u64,
@@ -80,7 +81,8 @@ impl Import {
         }
         let rows = std::mem::take(&mut self.chunk);
         let numbers: Vec<u64> = rows.iter().map(|row| row.row).collect();
-        let outcome = self.inventory.write(Command::Import { rows }).await?;
+        let chunk_id = ChunkId::from_uuid(Uuid::now_v7());
+        let outcome = self.inventory.write(Command::Import { chunk_id, rows }).await?;
         let Outcome::Imported(outcomes) = outcome else {
             tracing::error!(?outcome, "an import was answered with something else");
             return Err(WriteError::Refused);

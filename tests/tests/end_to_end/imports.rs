@@ -1,5 +1,6 @@
 //! Stock comes in through ImportStock, each row once.
 
+use futures::future::join_all;
 use proto::inventory::v1::{ImportStockRequest, ImportStockResponse};
 use tests::audit;
 use tests::shop::{Shop, money};
@@ -54,6 +55,58 @@ async fn import_that_is_sent_again_applies_nothing() {
     assert_eq!(on_hand(&mut shop, &skus).await, 70);
     let item = shop.item(&skus[3]).await;
     assert_eq!((&*item.name, item.unit_price, item.available), ("number 3", Some(money("EUR", 2, 0)), 14));
+    audit::stock(&platform).await;
+}
+
+#[tokio::test]
+async fn two_streams_with_one_import_id_apply_each_row_once_in_total() {
+    let platform = calm().await;
+    let shop = platform.shop();
+    let skus: Vec<String> = (0..450).map(|number| shop.sku(&format!("s{number}"))).collect();
+    let rows = rows(&skus, 3);
+    let streams = (0..4).map(|_| {
+        let (mut shop, rows) = (shop.clone(), rows.clone());
+        tokio::spawn(async move { shop.import(rows).await })
+    });
+    let mut applied = 0;
+    for response in join_all(streams).await {
+        let [received, now, before, rejected] = counts(&response.unwrap());
+        assert_eq!((received, now + before, rejected), (450, 450, 0));
+        applied += now;
+    }
+    assert_eq!(applied, 450, "each row is told as applied to one of the streams");
+    assert_eq!(on_hand(&mut shop.clone(), &skus[..20]).await, 60);
+    audit::stock(&platform).await;
+}
+
+#[tokio::test]
+async fn rows_of_one_sku_all_count_and_a_number_that_comes_twice_counts_once() {
+    let platform = calm().await;
+    let mut shop = platform.shop();
+    let sku = shop.sku("counted");
+    // More than one chunk, so that the first row comes again in its own and in a later one.
+    let mut rows = rows(&vec![sku.clone(); 250], 2);
+    rows[0].quantity = 5;
+    rows.insert(1, rows[0].clone());
+    rows.push(rows[0].clone());
+    assert_eq!(counts(&shop.import(rows).await), [252, 250, 2, 0]);
+    let item = shop.item(&sku).await;
+    assert_eq!((item.on_hand, &*item.name), (5 + 249 * 2, "number 249"));
+    audit::stock(&platform).await;
+}
+
+#[tokio::test]
+async fn what_is_kept_of_a_number_is_the_row_that_was_applied() {
+    let platform = calm().await;
+    let mut shop = platform.shop();
+    let (sku, other) = (shop.stocked("kept", 5, (1, 0)).await, shop.sku("never"));
+    let mut rows = rows(&[sku.clone(), sku.clone(), other.clone(), sku.clone()], -2);
+    // Numbers 1, 1, 2, 2: the first of each is refused.
+    (rows[0].quantity, rows[1].row) = (-6, 1);
+    (rows[2].row, rows[2].unit_price, rows[3].row) = (2, None, 2);
+    let response = shop.import(rows).await;
+    assert_eq!(counts(&response), [4, 2, 0, 2], "{response:?}");
+    assert_eq!(shop.item(&sku).await.on_hand, 1);
     audit::stock(&platform).await;
 }
 

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use proto::values::{OrderId, Sku};
 use time::OffsetDateTime;
 
-use crate::domain::import::{ImportRow, RowRefusal};
+use crate::domain::import::{AppliedRow, ChunkId, ImportRow, RowKey, RowRefusal};
 use crate::domain::ledger::{Command, Outcome, RowOutcome};
 use crate::domain::reservation::{
     Closing, Rejection, RejectionReason, RequestedLine, Reservation, ReservedLine, Shortage, Status,
@@ -22,7 +22,7 @@ const MOST_ON_HAND: i128 = 1_000_000_000_000_000;
 pub(super) struct Model {
     items: HashMap<Sku, Item>,
     pub(super) reservations: HashMap<OrderId, Reservation>,
-    pub(super) rows_applied: HashSet<(String, u64)>,
+    pub(super) rows_applied: HashMap<RowKey, AppliedRow>,
 }
 
 struct Item {
@@ -36,7 +36,7 @@ impl Model {
     pub(super) fn of(stock: &[StockItem]) -> Self {
         let item = |item: &StockItem| Item { shown: item.clone(), on_hand: item.on_hand.into(), reserved: 0 };
         let items = stock.iter().map(|shown| (shown.sku.clone(), item(shown))).collect();
-        Self { items, reservations: HashMap::new(), rows_applied: HashSet::new() }
+        Self { items, reservations: HashMap::new(), rows_applied: HashMap::new() }
     }
 
     pub(super) fn stock(&self) -> Stock {
@@ -52,7 +52,14 @@ impl Model {
         match command {
             Command::Reserve { order_id, lines } => self.reserve(*order_id, lines, now),
             Command::Close { order_id, closing } => self.close(*order_id, *closing, now),
-            Command::Import { rows } => Outcome::Imported(rows.iter().map(|row| self.import(row, now)).collect()),
+            Command::Import { chunk_id, rows } => {
+                let mut told = Vec::new();
+                for (index, row) in rows.iter().enumerate() {
+                    let comes_again = rows[..index].iter().any(|earlier| earlier.row == row.row);
+                    told.push(self.import(*chunk_id, row, comes_again, now));
+                }
+                Outcome::Imported(told)
+            }
         }
     }
 
@@ -165,10 +172,11 @@ impl Model {
         self.keep(reservation)
     }
 
-    fn import(&mut self, row: &ImportRow, now: OffsetDateTime) -> RowOutcome {
-        let key = (row.import_id.to_string(), row.row);
-        if self.rows_applied.contains(&key) {
-            return RowOutcome::AlreadyApplied;
+    fn import(&mut self, chunk_id: ChunkId, row: &ImportRow, comes_again: bool, now: OffsetDateTime) -> RowOutcome {
+        let key = (row.import_id.clone(), row.row);
+        if let Some(applied) = self.rows_applied.get(&key) {
+            let by_this_very_chunk = applied.chunk_id == Some(chunk_id);
+            return if by_this_very_chunk && !comes_again { RowOutcome::Applied } else { RowOutcome::AlreadyApplied };
         }
         let known = self.items.get(&row.sku);
         if known.is_none() && row.unit_price.is_none() {
@@ -195,7 +203,8 @@ impl Model {
             update_time: now,
         };
         self.items.insert(row.sku.clone(), Item { shown, on_hand, reserved });
-        self.rows_applied.insert(key);
+        let applied = AppliedRow { chunk_id: Some(chunk_id), sku: row.sku.clone(), quantity: row.quantity };
+        self.rows_applied.insert(key, applied);
         RowOutcome::Applied
     }
 

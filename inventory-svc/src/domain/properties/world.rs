@@ -6,7 +6,7 @@ use proto::values::{Currency, ImportId, Money, OrderId, Quantity, Sku};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::import::ImportRow;
+use crate::domain::import::{ChunkId, ImportRow};
 use crate::domain::ledger::Command;
 use crate::domain::reservation::{Closing, RequestedLine};
 use crate::domain::stock::StockItem;
@@ -88,8 +88,10 @@ fn command((kind, order, which, _): Draft, lines: &[Vec<RequestedLine>], rows: &
         6..=7 => Command::Close { order_id, closing: Closing::Release },
         8..=9 => Command::Close { order_id, closing: Closing::Ship },
         _ => {
-            let count = 1 + usize::from(order) % rows.len();
-            Command::Import { rows: rows.iter().cycle().skip(which).take(count).cloned().collect() }
+            // What has the same rows in the same order is the same chunk, submitted again (T4).
+            let (first, count) = (which % rows.len(), 1 + usize::from(order));
+            let chunk_id = ChunkId::from_uuid(Uuid::from_u128((first * 10 + count) as u128));
+            Command::Import { chunk_id, rows: rows.iter().cycle().skip(first).take(count).cloned().collect() }
         }
     }
 }
