@@ -25,13 +25,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::leadership::Leadership;
 use self::publish::{Publisher, Round, Suspects};
-use crate::{KafkaSettings, topics};
+use crate::{KafkaSettings, pace, topics};
 
 /// Pause after a round that failed; brokers that are away are asked again by librdkafka itself.
 const BACK_OFF: Duration = Duration::from_millis(500);
-/// Between the beginnings of two rounds that found something: each costs a request to every partition's broker and two to
-/// Postgres, whatever it carries. An event that comes alone goes out at once.
-const PACE: Duration = Duration::from_millis(15);
 /// How long a round may go on after the stop.
 const LAST_ROUND: Duration = Duration::from_secs(2);
 
@@ -130,13 +127,12 @@ impl Leader {
             let begun = Instant::now();
             match ready.round(&mut suspects).await {
                 Round::MoreToDo => publisher = Some(ready),
-                Round::AllDone | Round::NothingToDo if is_last => return,
-                Round::AllDone => {
+                Round::AllDone { .. } if is_last => return,
+                Round::AllDone { published } => {
                     publisher = Some(ready);
-                    tokio::time::sleep_until(begun + PACE).await;
-                }
-                Round::NothingToDo => {
-                    publisher = Some(ready);
+                    if published > 0 {
+                        tokio::time::sleep_until(begun + pace::until_next_round(published)).await;
+                    }
                     self.idle(self.settings.relay_poll_interval).await;
                 }
                 Round::Failed => {

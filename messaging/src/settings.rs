@@ -33,8 +33,12 @@ impl KafkaSettings {
                 "250ms",
                 "longest wait between two looks at the outbox when nothing wakes the relay",
             ),
-            relay_batch: reader.value("RELAY_BATCH", "500", "records that the relay sends before it awaits their acks"),
-            consumer_batch: reader.value("CONSUMER_BATCH", "256", "records that the consumer takes at once"),
+            relay_batch: reader.value(
+                "RELAY_BATCH",
+                "1000",
+                "records that the relay sends before it awaits their acks",
+            ),
+            consumer_batch: reader.value("CONSUMER_BATCH", "1024", "records that the consumer takes at once"),
         };
         for address in settings.bootstrap_servers.split(',').filter(|_| !settings.bootstrap_servers.is_empty()) {
             let port = address.trim().rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));

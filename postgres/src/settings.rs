@@ -42,7 +42,7 @@ impl DatabaseSettings {
             read_connections: reader.value("DATABASE_READ_CONNECTIONS", "8", "connections for reads"),
             write_connections: reader.value("DATABASE_WRITE_CONNECTIONS", "2", "connections that commit batches"),
             write_queue: reader.value("WRITER_QUEUE", "4096", "commands that may wait to be written; more are refused"),
-            write_batch: reader.value("WRITER_BATCH", "64", "commands that share a transaction at most"),
+            write_batch: reader.value("WRITER_BATCH", "128", "commands that share a transaction at most"),
             statement_timeout: reader.duration(
                 "DATABASE_STATEMENT_TIMEOUT",
                 "5s",

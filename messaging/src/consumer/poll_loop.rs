@@ -12,13 +12,11 @@ use super::Handler;
 use super::assignment::Assignment;
 use super::partition_batch::{self, Done, PartitionBatch};
 use super::positions::{self, Move};
-use crate::KafkaSettings;
 use crate::record::Record;
+use crate::{KafkaSettings, pace};
 
 /// Longest wait for a record; also how soon a stop is noticed.
 const POLL: Duration = Duration::from_millis(100);
-/// Between the beginnings of two rounds that found something: a busy topic is read in larger pieces, a quiet one at once.
-const PACE: Duration = Duration::from_millis(10);
 /// Between two commits of Kafka's own offsets, each of which costs the broker a record.
 const OFFSETS_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause before a partition whose transaction failed is tried again; it doubles with each try, up to [`LONGEST_BACK_OFF`].
@@ -102,7 +100,7 @@ impl<H: Handler> PollLoop<H> {
             self.check(&consumer, &pending)?;
             // What was taken away meanwhile is another consumer's now.
             pending.retain(|partition, _| consumer.context().position(*partition).is_some());
-            let is_busy = !pending.is_empty();
+            let taken = pending.values().map(|waiting| waiting.records.len()).sum();
             for (partition, waiting) in &mut pending {
                 if let Some(position) = consumer.context().position(*partition) {
                     waiting.records = partition_batch::due(position, std::mem::take(&mut waiting.records));
@@ -129,9 +127,7 @@ impl<H: Handler> PollLoop<H> {
             if offsets.committed.elapsed() >= OFFSETS_INTERVAL {
                 self.commit(&consumer, &mut offsets);
             }
-            if is_busy {
-                std::thread::sleep(PACE.saturating_sub(begun.elapsed()));
-            }
+            std::thread::sleep(pace::until_next_round(taken).saturating_sub(begun.elapsed()));
         }
         self.commit(&consumer, &mut offsets);
         Ok(())

@@ -59,10 +59,11 @@ struct Delivered {
 
 /// What became of a round.
 pub(super) enum Round {
-    /// There was nothing to publish.
-    NothingToDo,
-    /// Everything that there was is out.
-    AllDone,
+    /// Everything that there was is out: so many events, or none.
+    AllDone {
+        /// In this round.
+        published: usize,
+    },
     /// There may be more.
     MoreToDo,
     /// It went wrong; the same producer may try again.
@@ -114,23 +115,26 @@ impl Publisher {
         if alone {
             let Some(row) = rows.pop() else {
                 suspects.clear();
-                return Round::NothingToDo;
+                return Round::AllDone { published: 0 };
             };
             return self.publish_alone(row, suspects).await;
         }
         if rows.is_empty() && self.in_flight.is_empty() {
-            return Round::NothingToDo;
+            return Round::AllDone { published: 0 };
         }
         let were_all = rows
             .first()
             .is_none_or(|row| row.found < count && usize::try_from(row.found).is_ok_and(|n| n == rows.len()));
+        let published = rows.iter().map(|row| row.event_ids.len()).sum();
         for row in rows {
             if !self.send(row).await {
                 break;
             }
         }
         match self.settle(suspects).await {
-            Round::MoreToDo if were_all && self.in_flight.is_empty() && suspects.is_empty() => Round::AllDone,
+            Round::MoreToDo if were_all && self.in_flight.is_empty() && suspects.is_empty() => {
+                Round::AllDone { published }
+            }
             other => other,
         }
     }
