@@ -51,6 +51,22 @@ pub async fn whole(platform: &Platform, limit: Duration) -> Found {
     orders(platform, Of::Everybody, Duration::ZERO).await
 }
 
+/// Records that consumers have given up on so far. A platform that nobody feeds nonsense has none to give up on.
+///
+/// # Panics
+/// When the broker does not say.
+pub async fn dead_letters(platform: &Platform) -> i64 {
+    // A service that was just started may still be making its topics.
+    eventually(Duration::from_secs(10), async || {
+        let mut letters = 0;
+        for topic in [topics::ORDERS_DEAD_LETTERS, topics::INVENTORY_DEAD_LETTERS] {
+            letters += kafka::ends(platform.kafka(), topic).await?.values().sum::<i64>();
+        }
+        Ok(letters)
+    })
+    .await
+}
+
 /// I2, for every SKU in one snapshot, so it holds at any moment: 0 ≤ reserved ≤ `on_hand`, reserved is what HELD
 /// reservations hold, `on_hand` is what was imported less what was shipped.
 ///
@@ -175,7 +191,11 @@ fn published(records: &[Record], source: &str, rows: &Rows, of: Of<'_>) -> Resul
             ensure!(*first == (event_id, event_type), "version {version} of {key} has two events");
             duplicates += 1;
         } else {
-            ensure!(version == next, "version {version} of {key} came before version {next}");
+            ensure!(
+                version == next,
+                "version {version} of {key} came before version {next}; there are {:#?}",
+                occurrences(records, key)
+            );
             seen.push((event_id, event_type));
         }
     }
@@ -186,6 +206,17 @@ fn published(records: &[Record], source: &str, rows: &Rows, of: Of<'_>) -> Resul
         ensure!(last == final_event(source, row.status), "{id} has status {}, and the last event {last}", row.status);
     }
     Ok((versions.values().map(Vec::len).sum(), duplicates))
+}
+
+/// Where the events of an order are, and what they are.
+fn occurrences(records: &[Record], key: &str) -> Vec<String> {
+    let of_key = records.iter().filter(|record| record.key_text() == Some(key));
+    let place = |record: &Record| {
+        let [event_type, event_id, time] =
+            [headers::CE_TYPE, headers::CE_ID, headers::CE_TIME].map(|name| record.header(name).unwrap_or_default());
+        format!("{}@{}: {event_type} {event_id} {time}", record.partition, record.offset)
+    };
+    of_key.map(place).collect()
 }
 
 /// Type and version of an event, when the record is as the contract says.

@@ -5,7 +5,9 @@
 //!   faults, which is theirs alone while they break it.
 //! - [`platform`] and [`service`]: what is started, and how it is killed, stopped and started again.
 //! - [`shop`]: a caller with a customer id and SKUs of its own. [`refusal`]: what an error says.
-//! - [`load`]: many orders, by a client that keeps a journal.
+//! - [`load`]: many orders, by a client that keeps a journal. [`traffic`]: the same, cancelled and fulfilled at random.
+//!   [`patience`]: how both repeat what fails. [`chance`]: where randomness comes from.
+//! - [`gate`]: locks that make services wait.
 //! - [`kafka`], [`traces`], [`metrics`]: what can be seen from outside.
 //! - [`audit`]: the rules that hold after every test (I1 to I4).
 //! - [`lifeline`]: how a service learns that its tests are gone.
@@ -14,13 +16,16 @@
 //! Nothing outlives the tests: servers, services and data end with this process, however it ends.
 
 pub mod audit;
+pub mod chance;
 mod folder;
 pub mod forwarder;
+pub mod gate;
 mod http;
 pub mod kafka;
 pub mod lifeline;
 pub mod load;
 pub mod metrics;
+pub mod patience;
 pub mod platform;
 mod ports;
 pub mod refusal;
@@ -28,4 +33,5 @@ pub mod service;
 pub mod shared;
 pub mod shop;
 pub mod traces;
+pub mod traffic;
 pub mod waiting;

@@ -3,29 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::ensure;
 use proto::orders::v1::OrderStatus;
-use proto::reasons;
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
-use tonic::{Request, Status};
 use uuid::Uuid;
 
-use crate::refusal::Refusal;
+use crate::patience;
 use crate::shop::Shop;
 use crate::waiting::eventually;
-
-/// What one call may take.
-const CALL_LIMIT: Duration = Duration::from_secs(4);
-/// How long one order is tried for: longer than any outage of a test.
-const PATIENCE: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(20);
-
-/// Reasons that say: try again.
-const RETRYABLE: [&str; 4] =
-    [reasons::DEPENDENCY_UNAVAILABLE, reasons::DRAINING, reasons::OVERLOADED, reasons::DEADLINE_EXCEEDED];
 
 /// Order id by request id.
 type Journal = BTreeMap<String, String>;
@@ -45,12 +33,12 @@ impl Load {
     pub fn start(shop: &Shop, skus: &[String], workers: usize) -> Self {
         let (stop, journal) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Journal::new())));
         let worker = |number: usize| {
-            let (mut shop, stop, journal) = (shop.clone(), Arc::clone(&stop), Arc::clone(&journal));
+            let (shop, stop, journal) = (shop.clone(), Arc::clone(&stop), Arc::clone(&journal));
             let sku = skus[number % skus.len()].clone();
             tokio::spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
                     let request_id = Uuid::new_v4().to_string();
-                    let order_id = place(&mut shop, &sku, &request_id).await;
+                    let order_id = place(&shop, &sku, &request_id).await;
                     journal.lock().unwrap_or_else(PoisonError::into_inner).insert(request_id, order_id);
                 }
             })
@@ -87,33 +75,12 @@ impl Load {
     }
 }
 
-async fn place(shop: &mut Shop, sku: &str, request_id: &str) -> String {
-    let mut message = shop.request(&[(sku, 1)]);
-    request_id.clone_into(&mut message.request_id);
-    let begun = Instant::now();
-    loop {
-        let mut request = Request::new(message.clone());
-        request.set_timeout(CALL_LIMIT);
-        match shop.orders.place_order(request).await {
-            Ok(answer) => {
-                let order = answer.into_inner().order.expect("an answer has an order");
-                assert!(matches!(order.status(), OrderStatus::Pending | OrderStatus::Confirmed), "{order:?}");
-                return order.order_id;
-            }
-            Err(status) => {
-                assert!(may_be_repeated(&status), "an error that does not say to try again: {status:?}");
-                assert!(begun.elapsed() < PATIENCE, "request {request_id} is still answered with {status:?}");
-            }
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
-/// A service that answers must give one of the reasons; without any it did not answer: its connection broke, or the
-/// client's own clock ran out.
-fn may_be_repeated(status: &Status) -> bool {
-    let reason = Refusal::of(status).reason;
-    reason.is_empty() || RETRYABLE.contains(&reason.as_str())
+async fn place(shop: &Shop, sku: &str, request_id: &str) -> String {
+    let mut request = shop.request(&[(sku, 1)]);
+    request_id.clone_into(&mut request.request_id);
+    let order = patience::place(shop, &request).await;
+    assert!(matches!(order.status(), OrderStatus::Pending | OrderStatus::Confirmed), "{order:?}");
+    order.order_id
 }
 
 /// I1: every acknowledged order is there, under its own id, and every request made one order.

@@ -1,6 +1,7 @@
 //! The whole platform: three servers, two services.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -119,6 +120,13 @@ impl Platform {
     #[must_use]
     pub fn kafka(&self) -> &str {
         self.stack.kafka.bootstrap_servers()
+    }
+
+    /// Everything that the database server has logged since it was started last.
+    #[must_use]
+    pub fn postgres_log(&self) -> String {
+        let bytes = fs::read(self.folder.path().join("postgres.log")).expect("devstack keeps the log there");
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Waits until there is nothing left to do: both outboxes are empty, and both consumers have committed everything.

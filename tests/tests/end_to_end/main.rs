@@ -3,9 +3,15 @@
 #[cfg(test)]
 mod cancel_and_fulfil;
 #[cfg(test)]
+mod cancelled_calls;
+#[cfg(test)]
+mod contention;
+#[cfg(test)]
 mod crashes;
 #[cfg(test)]
 mod dead_letters;
+#[cfg(test)]
+mod deadlocks;
 #[cfg(test)]
 mod dependencies;
 #[cfg(test)]
@@ -19,14 +25,20 @@ mod lists;
 #[cfg(test)]
 mod one_trace;
 #[cfg(test)]
+mod one_writer;
+#[cfg(test)]
 mod redelivery;
 #[cfg(test)]
 mod replicas;
+#[cfg(test)]
+mod same_batch;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod terminated_sessions;
 #[cfg(test)]
 mod what_is_served;

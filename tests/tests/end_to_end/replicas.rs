@@ -4,33 +4,20 @@ use std::collections::BTreeSet;
 
 use anyhow::ensure;
 use futures::future::join_all;
-use proto::orders::v1::{Order, OrderStatus};
+use proto::orders::v1::{Order, OrderStatus, PlaceOrderResponse};
 use proto::{headers, reasons, topics};
 use tests::audit::{self, Of};
 use tests::kafka;
 use tests::platform::Platform;
 use tests::refusal::Refusal;
-use tests::service::{Part, Service};
+use tests::service::Service;
 use tests::waiting::{eventually, seconds};
-use tonic::{Code, Response};
+use tonic::{Code, Response, Status};
 use uuid::Uuid;
 
-use crate::support::faults;
+use crate::support::{faults, second_replicas};
 
 const CALLS: usize = 50;
-
-/// A second order service and a second inventory; both order services know both inventories.
-async fn second_replicas(platform: &mut Platform) -> (Service, Service) {
-    let mut inventory = platform.replica(Part::Inventory, "inventory-svc-2");
-    inventory.start_ready().await;
-    let endpoints = format!("{},{}", platform.inventory.address(), inventory.address());
-    let mut orders = platform.replica(Part::Orders, "order-svc-2");
-    orders.set("INVENTORY_ENDPOINTS", endpoints.clone());
-    orders.start_ready().await;
-    platform.orders.set("INVENTORY_ENDPOINTS", endpoints);
-    platform.orders.restart().await;
-    (orders, inventory)
-}
 
 fn is_replay<T>(response: &Response<T>) -> bool {
     response.metadata().get(headers::IDEMPOTENT_REPLAY).is_some_and(|value| value == "true")
@@ -39,7 +26,7 @@ fn is_replay<T>(response: &Response<T>) -> bool {
 #[tokio::test]
 async fn fifty_equal_calls_over_two_replicas_make_one_order_and_get_equal_answers() {
     let mut platform = faults().await;
-    let (mut second, mut second_inventory) = second_replicas(&mut platform).await;
+    let (mut second, mut second_inventory) = second_replicas(&mut platform, &[]).await;
     let mut shop = platform.shop();
     let sku = shop.stocked("ticket", 100, (12, 500_000_000)).await;
     let mut request = shop.request(&[(&sku, 2)]);
@@ -75,6 +62,54 @@ async fn fifty_equal_calls_over_two_replicas_make_one_order_and_get_equal_answer
     audit::whole(&platform, seconds(20)).await;
 }
 
+#[tokio::test]
+async fn same_key_with_different_bodies_over_two_replicas_belongs_to_one_of_them() {
+    const BODIES: u32 = 4;
+    const ROUNDS: usize = 10;
+    let mut platform = faults().await;
+    let (mut second, mut second_inventory) = second_replicas(&mut platform, &[]).await;
+    let mut shop = platform.shop();
+    let sku = shop.stocked("voucher", 1_000, (12, 500_000_000)).await;
+
+    let mut sold = 0;
+    for _ in 0..ROUNDS {
+        let request_id = Uuid::new_v4().to_string();
+        let calls = (0..CALLS).map(|number| {
+            let quantity = 1 + u32::try_from(number).unwrap() % BODIES;
+            let mut request = shop.request(&[(&sku, quantity)]);
+            request.request_id.clone_from(&request_id);
+            // Each body goes to both replicas.
+            let use_second = number % 8 >= 4;
+            let mut client = if use_second { second.orders() } else { shop.orders.clone() };
+            async move { (quantity, client.place_order(request).await) }
+        });
+        let answers = join_all(calls).await;
+
+        let made = |answer: &Result<Response<PlaceOrderResponse>, Status>| {
+            answer.as_ref().ok().map(|answer| answer.get_ref().order.clone().unwrap())
+        };
+        let order = answers.iter().find_map(|(_, answer)| made(answer)).expect("one of the bodies makes an order");
+        let winner = order.lines[0].quantity;
+        sold += i64::from(winner);
+        for (quantity, answer) in &answers {
+            match answer {
+                Ok(_) => assert_eq!((made(answer).as_ref(), *quantity), (Some(&order), winner)),
+                Err(status) => {
+                    let refusal = Refusal::of(status);
+                    assert_ne!(*quantity, winner, "the body that made the order is refused: {refusal:?}");
+                    assert_eq!((refusal.code, &*refusal.reason), (Code::AlreadyExists, reasons::REQUEST_ID_REUSED));
+                }
+            }
+        }
+        let first_calls = answers.iter().filter(|(_, answer)| answer.as_ref().is_ok_and(|answer| !is_replay(answer)));
+        assert_eq!(first_calls.count(), 1, "one call placed the order, the others repeat it");
+    }
+    shop.stock_becomes(&sku, 1_000, sold).await;
+    second.stop().await;
+    second_inventory.stop().await;
+    audit::whole(&platform, seconds(20)).await;
+}
+
 /// Records of `topic` that a replica says it has sent.
 async fn sent(replica: &Service, topic: &str) -> f64 {
     let labels = [("messaging_destination_name", topic)];
@@ -95,7 +130,7 @@ async fn kill_leader(first: &mut Service, second: &mut Service, topic: &str, bef
 #[tokio::test]
 async fn one_replica_publishes_each_event_once_and_another_takes_over_when_it_dies() {
     let mut platform = faults().await;
-    let (mut second, mut second_inventory) = second_replicas(&mut platform).await;
+    let (mut second, mut second_inventory) = second_replicas(&mut platform, &[]).await;
     let mut shop = platform.shop();
     let sku = shop.stocked("seat", 1_000, (30, 0)).await;
     platform.quiet(seconds(20)).await;
@@ -144,7 +179,7 @@ async fn published_within_ten_seconds(platform: &Platform, topic: &str, order_id
 #[tokio::test]
 async fn two_hundred_callers_on_the_last_unit_make_one_sale() {
     let mut platform = faults().await;
-    let (mut second, mut second_inventory) = second_replicas(&mut platform).await;
+    let (mut second, mut second_inventory) = second_replicas(&mut platform, &[]).await;
     let mut shop = platform.shop();
     let sku = shop.stocked("last", 1, (5, 0)).await;
 
