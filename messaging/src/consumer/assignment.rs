@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,10 +25,19 @@ pub(super) struct Assignment {
     pub(super) database: Database,
     pub(super) runtime: Handle,
     pub(super) stop: CancellationToken,
-    positions: Mutex<HashMap<i32, i64>>,
+    positions: Mutex<HashMap<i32, Held>>,
+    /// Partitions that were taken so far, to tell one time from the next.
+    taken: AtomicU64,
     /// When a position last moved, or there was nothing to move for.
     progress: Mutex<Instant>,
     failed: AtomicBool,
+}
+
+/// A partition that is ours.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    next: i64,
+    tenure: u64,
 }
 
 impl Assignment {
@@ -40,7 +49,8 @@ impl Assignment {
         stop: CancellationToken,
     ) -> Self {
         let (positions, progress) = (Mutex::new(HashMap::new()), Mutex::new(Instant::now()));
-        Self { group, topic, database, runtime, stop, positions, progress, failed: AtomicBool::new(false) }
+        let (taken, failed) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { group, topic, database, runtime, stop, positions, taken, progress, failed }
     }
 
     /// Whether a rebalance failed, after which librdkafka would keep the membership and read nothing.
@@ -60,13 +70,19 @@ impl Assignment {
 
     /// The next offset of a partition that is ours.
     pub(super) fn position(&self, partition: i32) -> Option<i64> {
-        self.lock().get(&partition).copied()
+        self.lock().get(&partition).map(|held| held.next)
+    }
+
+    /// Names the time for which a partition is ours: records that were read in an earlier one are of no use any more, even
+    /// if the partition was lost and won back within one poll.
+    pub(super) fn tenure(&self, partition: i32) -> Option<u64> {
+        self.lock().get(&partition).map(|held| held.tenure)
     }
 
     /// Says that a partition now stands at `next`, unless it was taken away meanwhile.
     pub(super) fn moved(&self, partition: i32, next: i64) {
-        if let Some(position) = self.lock().get_mut(&partition) {
-            *position = next;
+        if let Some(held) = self.lock().get_mut(&partition) {
+            held.next = next;
         }
         self.note_progress();
     }
@@ -75,7 +91,7 @@ impl Assignment {
         Partition { group: self.group, topic: self.topic, partition }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<i32, i64>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<i32, Held>> {
         // Each use is one map operation: a panic elsewhere leaves it whole.
         self.positions.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -87,7 +103,8 @@ impl Assignment {
             let Some(position) = self.find_position(consumer, partition) else {
                 return Ok(()); // Stopping: nothing will be read any more.
             };
-            self.lock().insert(partition, position);
+            let tenure = self.taken.fetch_add(1, Ordering::Relaxed);
+            self.lock().insert(partition, Held { next: position, tenure });
             starts.add_partition_offset(self.topic, partition, Offset::Offset(position))?;
         }
         self.note_progress();

@@ -45,12 +45,28 @@ struct Pending {
     due: Instant,
     paused: bool,
     tries: u32,
+    /// The tenure of the partition in which they were read.
+    tenure: Option<u64>,
+}
+
+/// Who moves a partition's position.
+enum Worked {
+    /// This consumer.
+    Here,
+    /// Somebody else has, or will: nothing that was read of it may be used any more.
+    Elsewhere,
 }
 
 /// Kafka's own offsets, for lag tools only: nothing here reads them, so they may be late and may be lost.
 struct Offsets {
     next: BTreeMap<i32, i64>,
     committed: Instant,
+}
+
+impl Pending {
+    fn begun_in(tenure: Option<u64>) -> Self {
+        Self { records: Vec::new(), due: Instant::now(), paused: false, tries: 0, tenure }
+    }
 }
 
 type Consumer = BaseConsumer<Assignment>;
@@ -99,7 +115,9 @@ impl<H: Handler> PollLoop<H> {
             self.gather(&consumer, &mut pending)?;
             self.check(&consumer, &pending)?;
             // What was taken away meanwhile is another consumer's now.
-            pending.retain(|partition, _| consumer.context().position(*partition).is_some());
+            pending.retain(|partition, waiting| {
+                waiting.tenure.is_some() && waiting.tenure == consumer.context().tenure(*partition)
+            });
             let taken = pending.values().map(|waiting| waiting.records.len()).sum();
             for (partition, waiting) in &mut pending {
                 if let Some(position) = consumer.context().position(*partition) {
@@ -114,9 +132,13 @@ impl<H: Handler> PollLoop<H> {
                         _ => waiting.records.len(),
                     };
                     let later = waiting.records.split_off(count);
-                    self.work_off(&consumer, *partition, waiting, &mut offsets)?;
+                    let worked = self.work_off(&consumer, *partition, waiting, &mut offsets)?;
                     let stuck = !waiting.records.is_empty();
-                    waiting.records.extend(later);
+                    match worked {
+                        Worked::Here => waiting.records.extend(later),
+                        // What is still due is fetched again, from the stored position on.
+                        Worked::Elsewhere => {}
+                    }
                     if stuck {
                         // Postgres may be away, and the others would find out one by one: poll in between.
                         break;
@@ -220,11 +242,12 @@ impl<H: Handler> PollLoop<H> {
                 }
             };
             bytes += record.size();
-            pending
-                .entry(record.partition)
-                .or_insert_with(|| Pending { records: Vec::new(), due: Instant::now(), paused: false, tries: 0 })
-                .records
-                .push(record);
+            let tenure = consumer.context().tenure(record.partition);
+            let waiting = pending.entry(record.partition).or_insert_with(|| Pending::begun_in(tenure));
+            if waiting.tenure != tenure {
+                *waiting = Pending::begun_in(tenure);
+            }
+            waiting.records.push(record);
         }
         Ok(())
     }
@@ -235,9 +258,9 @@ impl<H: Handler> PollLoop<H> {
         partition: i32,
         waiting: &mut Pending,
         offsets: &mut Offsets,
-    ) -> Result<(), KafkaError> {
+    ) -> Result<Worked, KafkaError> {
         let assignment = consumer.context();
-        let Some(position) = assignment.position(partition) else { return Ok(()) };
+        let Some(position) = assignment.position(partition) else { return Ok(Worked::Elsewhere) };
         let records = std::mem::take(&mut waiting.records);
         let batch = self.batch(consumer, partition);
         let Done { next, left, moved_by_another } = self.runtime.block_on(batch.process(position, records));
@@ -267,7 +290,7 @@ impl<H: Handler> PollLoop<H> {
             }
             waiting.paused = stuck;
         }
-        Ok(())
+        Ok(if moved_by_another { Worked::Elsewhere } else { Worked::Here })
     }
 
     /// The position was moved by somebody else, so we may have lost the partition without knowing, or committed without
