@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Header, Headers as _, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -178,4 +180,20 @@ pub fn murmur2(data: &[u8]) -> u32 {
     hash ^= hash >> 13;
     hash = hash.wrapping_mul(M);
     hash ^ (hash >> 15)
+}
+
+/// Makes a topic refuse batches of records beyond `bytes`.
+///
+/// # Panics
+/// When the broker does not take the setting.
+pub async fn limit_batches(servers: &str, topic: &str, bytes: u32) {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", servers);
+    let admin: AdminClient<DefaultClientContext> = config.create().expect("the settings are right");
+    let bytes = bytes.to_string();
+    let setting = AlterConfig::new(ResourceSpecifier::Topic(topic)).set("max.message.bytes", &bytes);
+    let answers = admin.alter_configs([&setting], &AdminOptions::new().request_timeout(Some(LIMIT))).await;
+    for answer in answers.expect("the broker answers") {
+        answer.expect("the broker takes the setting");
+    }
 }

@@ -146,16 +146,18 @@ impl Publisher {
             self.send_one(row_id, &message).await;
             let Some(Delivered { topic, fate, .. }) = self.answer().await else { return Round::Failed };
             count(&topic, fate);
-            if self.is_broken() {
-                return Round::ProducerBroken;
-            }
             let failed = match fate {
                 Fate::Acknowledged => continue,
                 Fate::Refused(reason) => self.table.give_up(row_id, place, &message, reason).await.is_err(),
                 Fate::Later => true,
             };
-            // The row is read again: without what was given up, or as it was.
-            return if failed { Round::Failed } else { Round::MoreToDo };
+            // The row is read again: without what was given up, or as it was. A producer takes a refusal for a gap in what it
+            // has promised to keep in order, and is of no use afterwards.
+            return match failed {
+                _ if self.is_broken() => Round::ProducerBroken,
+                true => Round::Failed,
+                false => Round::MoreToDo,
+            };
         }
         suspects.remove(&row_id);
         match self.table.delete(&[row_id]).await {

@@ -1,14 +1,18 @@
 //! Records that nobody can process go to the dead letters, as they were; their partition goes on.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, ensure};
+use futures::future::join_all;
 use prost::{Message as _, Name as _};
 use proto::events::v1::{OrderFulfilled, OrderPlaced};
+use proto::orders::v1::OrderStatus;
 use proto::{headers, topics};
 use tests::kafka::{self, Record, partition_of};
 use tests::waiting::{eventually, seconds};
 use uuid::Uuid;
 
-use crate::support::calm;
+use crate::support::{calm, faults};
 
 fn poison(key: &str, event_type: &str, value: Vec<u8>) -> Record {
     let text = |text: &str| Some(text.as_bytes().to_vec());
@@ -111,4 +115,59 @@ async fn poison_becomes_a_dead_letter_as_it_was_and_its_partition_goes_on() {
     let reserved = shop.item(&sku).await.reserved;
     shop.cancel(&order.order_id, "").await.unwrap();
     shop.stock_becomes(&sku, 500, reserved - 1).await;
+}
+
+#[tokio::test]
+async fn event_that_its_topic_refuses_becomes_a_dead_letter_and_those_committed_with_it_are_published() {
+    const LIMIT: u32 = 2_000;
+    let platform = faults().await;
+    let mut shop = platform.shop();
+    let sku = shop.stocked("stamp", 100, (1, 0)).await;
+    let first = shop.place(&[(&sku, 1)]).await;
+    platform.quiet(seconds(20)).await;
+    kafka::limit_batches(platform.kafka(), topics::ORDERS, LIMIT).await;
+
+    // Names that can't be packed: the event of this order is twice the limit whatever is done to it.
+    let names: Vec<String> = (0..100).map(|_| Uuid::new_v4().to_string()).collect();
+    let lines: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+    let calls = (0..21).map(|number| {
+        let mut caller = shop.clone();
+        let lines = if number == 10 { lines.clone() } else { vec![(sku.as_str(), 1)] };
+        async move { caller.place(&lines).await }
+    });
+    let mut orders = join_all(calls).await;
+    let large = orders.remove(10);
+    orders.push(first);
+    assert_eq!(large.status(), OrderStatus::Rejected);
+
+    // Whatever the broker refuses costs the relay its producer, and some rows are found out about one by one.
+    eventually(seconds(60), async || {
+        let mut events: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for record in kafka::read_all(platform.kafka(), topics::ORDERS).await {
+            let event = record.header(headers::CE_TYPE).unwrap_or_default().to_owned();
+            let of_order = events.entry(record.key_text().unwrap_or_default().to_owned()).or_default();
+            if !of_order.contains(&event) {
+                of_order.push(event);
+            }
+        }
+        for order in &orders {
+            let found = events.get(&order.order_id);
+            let expected = ["events.v1.OrderPlaced", "events.v1.OrderConfirmed"].map(str::to_owned);
+            ensure!(found.is_some_and(|found| *found == expected), "{} has the events {found:?}", order.order_id);
+        }
+        let found = events.get(&large.order_id);
+        ensure!(found == Some(&vec!["events.v1.OrderRejected".to_owned()]), "the large order has {found:?}");
+        Ok(())
+    })
+    .await;
+    let letters = kafka::read_all(platform.kafka(), topics::ORDERS_DEAD_LETTERS).await;
+    let of_large: Vec<&Record> = letters.iter().filter(|letter| letter.key_text() == Some(&large.order_id)).collect();
+    let [letter] = of_large[..] else { panic!("one dead letter: {of_large:?}") };
+    assert_eq!(letter.header(headers::DLQ_REASON), Some("too_large"));
+    assert_eq!(letter.header(headers::DLQ_TOPIC), Some(topics::ORDERS));
+    assert_eq!(letter.header(headers::CE_TYPE), Some("events.v1.OrderPlaced"));
+    let truncated: u32 = letter.header(headers::DLQ_TRUNCATED).expect("it says so").parse().unwrap();
+    assert!(letter.value.is_none() && truncated > LIMIT, "{truncated} bytes were left out");
+    // An event is missing for good: no audit of this platform would be clean any more.
+    platform.end();
 }
