@@ -11,6 +11,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use sqlx::PgPool;
+use tests::platform::Platform;
 use tests::service::{Part, Service};
 use tests::shop::Shop;
 use tests::waiting::{eventually, seconds};
@@ -186,6 +187,12 @@ async fn next_calls_work(shop: &Shop, skus: &[String]) {
     join_all(calls).await;
 }
 
+/// What the server has logged about a BEGIN inside somebody's transaction, or a COMMIT outside of any.
+fn strange_transactions(platform: &Platform) -> Vec<String> {
+    let log = platform.postgres_log();
+    log.lines().filter(|line| line.contains("transaction in progress")).map(str::to_owned).collect()
+}
+
 #[tokio::test]
 async fn ten_thousand_cancelled_calls_leave_nothing_open_and_no_half_order() {
     let platform = faults().await;
@@ -201,6 +208,7 @@ async fn ten_thousand_cancelled_calls_leave_nothing_open_and_no_half_order() {
     let begun = Instant::now();
     next_calls_work(&shop, &skus).await;
     let longest_patience = begun.elapsed() / 3;
+    let before = strange_transactions(&platform).len();
 
     let callers = (0..CALLERS).map(|_| {
         let mut chance = StdRng::from_rng(&mut chance);
@@ -223,6 +231,7 @@ async fn ten_thousand_cancelled_calls_leave_nothing_open_and_no_half_order() {
     let (orders, inventory) = (platform.database(Part::Orders), platform.database(Part::Inventory));
     tokio::join!(open_transactions_end(&orders), open_transactions_end(&inventory));
     next_calls_work(&shop, &skus).await;
+    assert_eq!(strange_transactions(&platform)[before..], [""; 0]);
     let given_up = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::GivenUp)).count();
     let placed = outcomes.iter().filter_map(|outcome| match outcome {
         Outcome::Placed { request_id, order_id } => Some((request_id.clone(), order_id.clone())),
