@@ -32,7 +32,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 pub use folder::DataLock;
-pub use kafka::Kafka;
+pub use kafka::{Kafka, KafkaDoor};
 pub use ports::Ports;
 pub use postgres::Postgres;
 pub use progress::Progress;
@@ -48,6 +48,8 @@ pub struct StackOptions {
     pub cache: PathBuf,
     /// The ports to listen on.
     pub ports: Ports,
+    /// Further ports of a broker of ours, for clients that reach it through a proxy.
+    pub kafka_doors: Vec<KafkaDoor>,
     /// Which server to use for what.
     pub sources: Sources,
     /// Called with every step that takes time or that a person should know of; from any thread.
@@ -62,6 +64,7 @@ impl StackOptions {
             data: data.into(),
             cache: default_cache(),
             ports: Ports::default(),
+            kafka_doors: Vec::new(),
             sources: Sources::from_environment(),
             progress: Arc::new(|_| {}),
         }

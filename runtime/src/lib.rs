@@ -9,12 +9,14 @@
 //! - [`listen`]: binding an address, with an error that names the setting it came from.
 //! - [`admin`]: `/metrics`, `/livez` and `/readyz` for the operator.
 //! - [`signals`]: the first SIGTERM or SIGINT drains, the second one exits at once.
+//! - [`faults`]: crashes and mistakes on demand, for tests only.
 //! - [`bootstrap`]: the one `main` of all services, made from the modules above.
 //!
 //! What a service *is* stands in its own crate; nothing here knows orders, stock, Postgres or Kafka.
 
 pub mod admin;
 pub mod bootstrap;
+pub mod faults;
 pub mod health;
 pub mod listen;
 pub mod settings;

@@ -51,12 +51,27 @@ impl Record {
 /// Everything in a topic, from offset 0 of each partition to where it ends now.
 ///
 /// # Panics
-/// When the broker does not give it within 20 s.
+/// When the broker gives nothing for 20 s.
 pub async fn read_all(servers: &str, topic: &str) -> Vec<Record> {
+    fold(servers, topic, Vec::new(), Vec::push).await
+}
+
+/// The same, record by record, for topics that don't fit into memory.
+///
+/// # Panics
+/// When the broker gives nothing for 20 s.
+pub async fn fold<S: Send + 'static>(
+    servers: &str,
+    topic: &str,
+    mut state: S,
+    step: impl Fn(&mut S, Record) + Send + 'static,
+) -> S {
     // A topic that was just created has no leader for a moment.
     let ends = eventually(LIMIT, async || ends(servers, topic).await).await;
     let (servers, topic) = (servers.to_owned(), topic.to_owned());
-    let reading = tokio::task::spawn_blocking(move || read_up_to(&servers, &topic, &ends));
+    let reading = tokio::task::spawn_blocking(move || {
+        read_up_to(&servers, &topic, &ends, |record| step(&mut state, record)).map(|()| state)
+    });
     reading.await.expect("reading does not panic").expect("the topic can be read")
 }
 
@@ -95,7 +110,7 @@ impl Ends {
     }
 }
 
-fn read_up_to(servers: &str, topic: &str, ends: &BTreeMap<i32, i64>) -> Result<Vec<Record>> {
+fn read_up_to(servers: &str, topic: &str, ends: &BTreeMap<i32, i64>, mut each: impl FnMut(Record)) -> Result<()> {
     let consumer = consumer(servers)?;
     let mut from = TopicPartitionList::new();
     let mut missing: BTreeMap<i32, i64> = ends.iter().filter(|(_, end)| **end > 0).map(|(p, end)| (*p, *end)).collect();
@@ -103,19 +118,19 @@ fn read_up_to(servers: &str, topic: &str, ends: &BTreeMap<i32, i64>) -> Result<V
         from.add_partition_offset(topic, *partition, Offset::Beginning)?;
     }
     consumer.assign(&from)?;
-    let begun = Instant::now();
-    let mut records = Vec::new();
+    let mut last = Instant::now();
     while !missing.is_empty() {
-        ensure!(begun.elapsed() < LIMIT, "{topic} was not read up to {missing:?} in time");
+        ensure!(last.elapsed() < LIMIT, "{topic} was not read up to {missing:?} in time");
         let Some(polled) = consumer.poll(Duration::from_millis(100)) else { continue };
         let message = polled.context("a record of the topic")?;
+        last = Instant::now();
         if missing.get(&message.partition()).is_some_and(|end| message.offset() + 1 >= *end) {
             missing.remove(&message.partition());
         }
         let headers = message.headers().map_or_else(Vec::new, |headers| {
             headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
         });
-        records.push(Record {
+        each(Record {
             partition: message.partition(),
             offset: message.offset(),
             key: message.key().map(<[u8]>::to_vec),
@@ -123,7 +138,7 @@ fn read_up_to(servers: &str, topic: &str, ends: &BTreeMap<i32, i64>) -> Result<V
             headers,
         });
     }
-    Ok(records)
+    Ok(())
 }
 
 fn consumer(servers: &str) -> Result<BaseConsumer> {

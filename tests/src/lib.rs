@@ -7,9 +7,10 @@
 //! - [`shop`]: a caller with a customer id and SKUs of its own. [`refusal`]: what an error says.
 //! - [`load`]: many orders, by a client that keeps a journal. [`traffic`]: the same, cancelled and fulfilled at random.
 //!   [`patience`]: how both repeat what fails. [`chance`]: where randomness comes from.
-//! - [`gate`]: locks that make services wait.
+//! - [`chaos`]: faults under load, one after the other, and what became of the promises made meanwhile. [`proxy`]: what can
+//!   go wrong between two processes. [`gate`]: locks that make services wait.
 //! - [`kafka`], [`traces`], [`metrics`]: what can be seen from outside.
-//! - [`audit`]: the rules that hold after every test (I1 to I4).
+//! - [`audit`]: the rules that hold after every test (I1 to I6).
 //! - [`lifeline`]: how a service learns that its tests are gone.
 //! - [`waiting`]: nothing sleeps; what takes time is looked at again and again, up to a limit.
 //!
@@ -17,8 +18,9 @@
 
 pub mod audit;
 pub mod chance;
+#[cfg(feature = "faults")]
+pub mod chaos;
 mod folder;
-pub mod forwarder;
 pub mod gate;
 mod http;
 pub mod kafka;
@@ -28,6 +30,7 @@ pub mod metrics;
 pub mod patience;
 pub mod platform;
 mod ports;
+pub mod proxy;
 pub mod refusal;
 pub mod service;
 pub mod shared;

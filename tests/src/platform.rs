@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use devstack::{Stack, StackOptions};
+use devstack::{KafkaDoor, Stack, StackOptions};
 use proto::topics;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -15,7 +15,7 @@ use crate::folder::DataFolder;
 use crate::kafka;
 use crate::service::{Part, Service};
 use crate::shop::Shop;
-use crate::waiting::eventually;
+use crate::waiting::within;
 
 /// Servers and services of their own, on free ports, with their data in a folder that ends with them.
 pub struct Platform {
@@ -37,8 +37,16 @@ impl Platform {
     /// # Errors
     /// A server or a folder can't be had.
     pub async fn start(program: &Path, settings: &[(&str, &str)]) -> Result<Self> {
+        Self::start_with_doors(program, settings, Vec::new()).await
+    }
+
+    /// The same, with further ways into Kafka.
+    ///
+    /// # Errors
+    /// A server or a folder can't be had.
+    pub async fn start_with_doors(program: &Path, settings: &[(&str, &str)], doors: Vec<KafkaDoor>) -> Result<Self> {
         let folder = DataFolder::make()?;
-        let stack = start_servers(folder.path()).await?;
+        let stack = start_servers(folder.path(), doors).await?;
         let environment = |part: Part| {
             let mut environment = BTreeMap::from([
                 ("DATABASE_URL".to_owned(), stack.postgres.database_url(part.database())),
@@ -134,8 +142,16 @@ impl Platform {
     /// # Panics
     /// When that is not within `limit`.
     pub async fn quiet(&self, limit: Duration) {
+        self.rests(limit).await.unwrap_or_else(|problem| panic!("{problem:#}"));
+    }
+
+    /// The same, for whoever has more to say about it.
+    ///
+    /// # Errors
+    /// What is left to do after `limit`.
+    pub async fn rests(&self, limit: Duration) -> Result<()> {
         let (orders, inventory) = (self.database(Part::Orders), self.database(Part::Inventory));
-        eventually(limit, async || {
+        within(limit, async || {
             // Twice: what one service published while the other was looked at may still wait to be consumed.
             let both = [(&orders, topics::INVENTORY), (&inventory, topics::ORDERS)];
             for (database, topic) in both.into_iter().chain(both) {
@@ -154,7 +170,7 @@ impl Platform {
             }
             Ok(())
         })
-        .await;
+        .await
     }
 
     /// Shows what the services said last; for tests that fail.
@@ -165,8 +181,9 @@ impl Platform {
     }
 }
 
-async fn start_servers(folder: &Path) -> Result<Stack> {
+async fn start_servers(folder: &Path, doors: Vec<KafkaDoor>) -> Result<Stack> {
     let mut options = StackOptions::new(folder);
+    options.kafka_doors = doors;
     // Faults can be done to servers of our own only.
     options.sources.postgres_url = None;
     options.sources.kafka_bootstrap_servers = None;

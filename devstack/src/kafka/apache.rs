@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::jars::Jars;
-use super::probe;
+use super::{KafkaDoor, probe};
 use crate::process::{ServerProcess, ServerSpec, Signals, stop_leftover};
 use crate::programs::{find as find_program, run};
 use crate::{DataLock, StackOptions, ports};
@@ -81,6 +81,7 @@ pub(super) struct Apache {
     installation: Installation,
     places: Places,
     port: u16,
+    doors: Vec<KafkaDoor>,
     bootstrap_servers: String,
     /// None after [`Apache::kill`].
     process: Option<ServerProcess>,
@@ -128,7 +129,8 @@ impl Apache {
         }
         let port = ports::choose(options.ports.kafka, "Kafka")?;
         let bootstrap_servers = format!("127.0.0.1:{port}");
-        let mut apache = Self { installation, places, port, bootstrap_servers, process: None, _lock: lock };
+        let doors = options.kafka_doors.clone();
+        let mut apache = Self { installation, places, port, doors, bootstrap_servers, process: None, _lock: lock };
         apache.run_broker().await?;
         Ok(apache)
     }
@@ -170,7 +172,7 @@ impl Apache {
 
     async fn run_broker(&mut self) -> Result<()> {
         let controller = ports::choose(None, "Kafka's controller")?;
-        let settings = properties(self.port, controller, &self.places.records);
+        let settings = properties(self.port, controller, &self.doors, &self.places.records);
         write(&self.places.properties, &settings)?;
         write(&self.places.logging, LOGGING)?;
         if !self.places.records.join("meta.properties").exists() {
@@ -199,15 +201,22 @@ impl Apache {
 
 /// The ports may differ at every start: the storage keeps the node's number, not its address. The short session is
 /// what a broker waits for after a crash, until its controller has forgotten the one before.
-fn properties(port: u16, controller: u16, records: &Path) -> String {
+fn properties(port: u16, controller: u16, doors: &[KafkaDoor], records: &Path) -> String {
+    let (mut listeners, mut advertised, mut protocols) = (String::new(), String::new(), String::new());
+    for (number, door) in doors.iter().enumerate() {
+        listeners += &format!(",DOOR{number}://127.0.0.1:{}", door.port);
+        advertised += &format!(",DOOR{number}://127.0.0.1:{}", door.advertised);
+        protocols += &format!(",DOOR{number}:PLAINTEXT");
+    }
     format!(
         "\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listeners}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{advertised}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}
 log.dirs={}
 auto.create.topics.enable=false
 broker.session.timeout.ms=3000

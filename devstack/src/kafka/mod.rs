@@ -17,6 +17,16 @@ pub struct Kafka {
     server: Server,
 }
 
+/// One more port of a broker. Kafka tells its clients where to connect, so whoever is to come through a proxy needs a
+/// port that is advertised as the proxy's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KafkaDoor {
+    /// Where the broker listens.
+    pub port: u16,
+    /// Where clients that came in here are told to connect.
+    pub advertised: u16,
+}
+
 #[derive(Debug)]
 enum Server {
     External { bootstrap_servers: String },

@@ -4,10 +4,11 @@ use observability::propagation::TraceHeaders;
 use observability::{names, spans};
 use opentelemetry::Context;
 use postgres::sqlstate::Verdict as Failure;
-use postgres::{Database, TransactionError};
+use postgres::{Database, Transaction, TransactionError};
+use runtime::faults::{self, Mistake, Point};
 use time::OffsetDateTime;
 
-use super::positions::{self, Partition};
+use super::positions::{self, Move, Partition};
 use super::{Handler, Poison, Standing, Traced, Verdict};
 use crate::dead_letter::{self, Reason};
 use crate::outbox;
@@ -162,9 +163,10 @@ impl<H: Handler> PartitionBatch<'_, H> {
         let (place, handler) = (self.place, self.handler);
         let events: Vec<&Traced<H::Event>> =
             items.iter().filter(|_| refused.is_none()).filter_map(|item| item.event.as_ref()).collect();
+        faults::reached(Point::ConsumerBegins);
         let mut transaction = self.database.begin().await?;
         let work = async {
-            if !place.advance(&mut transaction, expected, next).await? {
+            if !self.fence(&mut transaction, expected, next).await? {
                 return Ok(Applied::Fenced);
             }
             let (verdicts, effects) = if events.is_empty() {
@@ -185,9 +187,31 @@ impl<H: Handler> PartitionBatch<'_, H> {
             Ok(Applied::Verdicts(verdicts, effects))
         };
         match postgres::contained(work).await {
-            Ok(applied) => transaction.commit().await.map(|()| applied),
+            Ok(applied) => {
+                transaction.commit().await?;
+                faults::reached(Point::ConsumerCommitted);
+                if let Applied::Verdicts(verdicts, _) = &applied
+                    && poisoned(items, verdicts, refused).next().is_some()
+                {
+                    faults::reached(Point::DeadLetterCommitted);
+                }
+                Ok(applied)
+            }
             Err(error) => Err(transaction.roll_back(error).await),
         }
+    }
+
+    /// Moves the position from what is expected (T5). False: somebody else has moved it.
+    async fn fence(&self, transaction: &mut Transaction, expected: i64, next: i64) -> Result<bool, sqlx::Error> {
+        let place = self.place;
+        if faults::makes(Mistake::OffsetBeforeEffect) {
+            let early = Move { partition: place.partition, expected, next };
+            let moved = positions::pass_over(self.database, place.group, place.topic, &[early]).await?;
+            faults::reached(Point::HalfDone);
+            return Ok(!moved.is_empty());
+        }
+        let expected = if faults::makes(Mistake::NoFence) { place.load(self.database, next).await? } else { expected };
+        place.advance(transaction, expected, next).await
     }
 
     /// Ends the spans and counts what became of the records.

@@ -9,6 +9,7 @@ use observability::spans;
 use postgres::Database;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{FutureProducer, Producer as _, PurgeConfig};
+use runtime::faults::{self, Mistake, Point};
 use tokio::time::Instant;
 
 use super::delivery::{Fate, acknowledged, count};
@@ -39,6 +40,8 @@ pub(super) struct Publisher {
     source: &'static str,
     batch: i64,
     in_flight: BTreeMap<i64, Sent>,
+    /// For [`Mistake::IdAboveCursor`] only: there is no cursor (R1).
+    cursor: i64,
     deliveries: FuturesUnordered<BoxFuture<'static, Delivered>>,
 }
 
@@ -94,6 +97,7 @@ impl Publisher {
             source,
             batch: settings.relay_batch,
             in_flight: BTreeMap::new(),
+            cursor: 0,
             deliveries: FuturesUnordered::new(),
         })
     }
@@ -231,7 +235,11 @@ impl Publisher {
                 self.in_flight.remove(&row);
             }
         }
-        if done.is_empty() { Ok(()) } else { self.table.delete(&done).await }
+        if done.is_empty() {
+            return Ok(());
+        }
+        faults::reached(Point::RelayAcknowledged);
+        self.table.delete(&done).await
     }
 
     async fn read(&mut self, count: i64) -> Result<Vec<Row>, sqlx::Error> {
@@ -240,7 +248,16 @@ impl Publisher {
             return Ok(Vec::new());
         }
         let in_flight: Vec<i64> = self.in_flight.keys().copied().collect();
-        self.table.read(count, &in_flight).await
+        let mut rows = self.table.read(count, &in_flight).await?;
+        if faults::makes(Mistake::IdAboveCursor) {
+            rows.retain(|row| row.id > self.cursor);
+            self.cursor = rows.last().map_or(self.cursor, |row| row.id);
+        }
+        if faults::makes(Mistake::MarkBeforePublish) && !rows.is_empty() {
+            self.table.delete(&rows.iter().map(|row| row.id).collect::<Vec<_>>()).await?;
+            faults::reached(Point::HalfDone);
+        }
+        Ok(rows)
     }
 
     /// Hands the events of a row to the producer. False: nothing may be sent behind them, or the order would change.

@@ -1,13 +1,14 @@
 use std::ops::Range;
 use std::time::{Duration, Instant, SystemTime};
 
+use runtime::faults::{self, Mistake, Point};
 use tokio::sync::oneshot;
 
 use super::worker::Worker;
 use super::{Batch, Submission, WriteError};
-use crate::TransactionError;
 use crate::sqlstate::Verdict;
 use crate::transaction::contained;
+use crate::{Transaction, TransactionError};
 
 /// Tries of a command that keeps meeting deadlocks or locks that are not granted.
 const ATTEMPTS: u32 = 8;
@@ -17,6 +18,9 @@ const ATTEMPTS_TOGETHER: u32 = 2;
 const PAUSE: Duration = Duration::from_millis(5);
 /// Longest pause between looks at a commit in doubt.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How late a mistake commits.
+const LATE: Duration = Duration::from_millis(20);
 
 type Reply<B> = oneshot::Sender<Result<<B as Batch>::Outcome, WriteError>>;
 
@@ -39,6 +43,7 @@ impl<B: Batch> Worker<B> {
             self.record(started, &contexts[piece.clone()], result.as_ref().err());
             match result {
                 Ok(outcomes) => {
+                    faults::reached(Point::WriterCommitted);
                     self.batch.committed(&outcomes);
                     // From the front of what is left: pieces are taken in order.
                     for (reply, outcome) in replies.drain(..piece.len()).zip(outcomes) {
@@ -102,6 +107,10 @@ impl<B: Batch> Worker<B> {
         match contained(self.batch.apply(&mut transaction, commands)).await {
             Ok(outcomes) => {
                 assert_eq!(outcomes.len(), commands.len(), "a batch gives each command its outcome");
+                if faults::makes(Mistake::ReplyBeforeCommit) {
+                    tokio::spawn(commit_late(transaction));
+                    return Ok(outcomes);
+                }
                 let committing = Instant::now();
                 transaction.commit().await?;
                 self.commit_duration.record(committing.elapsed().as_secs_f64());
@@ -120,6 +129,13 @@ impl<B: Batch> Worker<B> {
             observability::spans::database(B::OPERATION, context, started, ended, size, error.as_deref());
         }
     }
+}
+
+/// [`Mistake::ReplyBeforeCommit`]: by now somebody relies on it.
+async fn commit_late(transaction: Transaction) {
+    tokio::time::sleep(LATE).await;
+    faults::reached(Point::HalfDone);
+    drop(transaction.commit().await);
 }
 
 fn answer<B: Batch>(reply: Reply<B>, result: Result<B::Outcome, WriteError>) {

@@ -202,7 +202,7 @@ async fn ten_thousand_cancelled_calls_leave_nothing_open_and_no_half_order() {
     for name in ["pen", "ink", "nib", "pad"] {
         skus.push(shop.stocked(name, 1_000_000, (1, 0)).await);
     }
-    let dead_letters = audit::dead_letters(&platform).await;
+    let dead_letters = audit::dead_letters::count(&platform).await;
     let reserved = confirmed(&shop, &skus).await;
     // Callers give up at every moment of a call, however fast this machine is.
     let begun = Instant::now();
@@ -244,7 +244,7 @@ async fn ten_thousand_cancelled_calls_leave_nothing_open_and_no_half_order() {
     );
     assert!(CALLS - given_up > CALLS / 100 && given_up > CALLS / 10 && acknowledged > 0, "calls end in both ways");
     audit::whole(&platform, seconds(60)).await;
-    assert_eq!(audit::dead_letters(&platform).await, dead_letters, "no event is given up");
+    assert_eq!(audit::dead_letters::count(&platform).await, dead_letters, "no event is given up");
     let rows: Vec<(String, String)> = sqlx::query_as(
         "select request_id, order_id::text from orders where customer_id = $1 and request_id is not null",
     )

@@ -146,14 +146,14 @@ async fn orders_that_are_cancelled_and_fulfilled_at_any_moment_leave_everything_
     }
     let other = Shop { orders: second.orders(), ..shop.clone() };
 
-    let dead_letters = audit::dead_letters(&platform).await;
+    let dead_letters = audit::dead_letters::count(&platform).await;
     let traffic = Traffic::start(&mut chance, &[shop, other], &skus, 40, 2_000);
     let purchases = traffic.done().await;
 
     second.stop().await;
     second_inventory.stop().await;
     audit::whole(&platform, seconds(60)).await;
-    assert_eq!(audit::dead_letters(&platform).await, dead_letters, "no event is given up");
+    assert_eq!(audit::dead_letters::count(&platform).await, dead_letters, "no event is given up");
     let fates = assert_told_the_truth(&purchases, &platform.database(Part::Orders)).await;
     eprintln!("{fates:?}");
     let Fates { confirmed, rejected, cancelled, fulfilled, cancelled_while_pending, contested } = fates;

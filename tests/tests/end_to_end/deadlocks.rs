@@ -78,7 +78,7 @@ async fn a_minute_of_load_on_twenty_skus_over_two_replicas_ends_in_no_deadlock()
     deadlock_of_our_own(&platform, &server).await;
     let before = deadlocks(&platform);
 
-    let dead_letters = audit::dead_letters(&platform).await;
+    let dead_letters = audit::dead_letters::count(&platform).await;
     let other = Shop { orders: second.orders(), ..shop.clone() };
     let traffic = Traffic::start(&mut chance, &[shop, other], &skus, CALLERS, usize::MAX);
     tokio::time::sleep(LOAD).await;
@@ -93,7 +93,7 @@ async fn a_minute_of_load_on_twenty_skus_over_two_replicas_ends_in_no_deadlock()
     second.stop().await;
     second_inventory.stop().await;
     audit::whole(&platform, seconds(60)).await;
-    assert_eq!(audit::dead_letters(&platform).await, dead_letters, "no event is given up");
+    assert_eq!(audit::dead_letters::count(&platform).await, dead_letters, "no event is given up");
     let fates = assert_told_the_truth(&purchases, &platform.database(Part::Orders)).await;
     eprintln!("{fates:?}");
     platform.end();

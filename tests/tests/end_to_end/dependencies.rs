@@ -8,8 +8,8 @@ use proto::orders::v1::OrderStatus;
 use proto::reasons;
 use rustix::process::Signal;
 use tests::audit;
-use tests::forwarder::Forwarder;
 use tests::platform::Platform;
+use tests::proxy::Proxy;
 use tests::refusal::Refusal;
 use tests::service::{Part, Service};
 use tests::waiting::{eventually, seconds};
@@ -54,7 +54,7 @@ fn postgres_port(platform: &Platform) -> u16 {
 #[tokio::test]
 async fn service_without_its_database_waits_for_it_and_says_so() {
     let platform = faults().await;
-    let mut door = Forwarder::to(postgres_port(&platform));
+    let mut door = Proxy::to(postgres_port(&platform));
     let mut replica = platform.replica(Part::Orders, "order-svc-behind-a-door");
     replica.set("DATABASE_URL", format!("postgres://postgres@127.0.0.1:{}/orders", door.port));
 

@@ -66,7 +66,7 @@ async fn sessions_that_are_ended_under_load_make_no_false_answer_and_leave_nobod
     for number in 0..10 {
         skus.push(shop.stocked(&format!("piece-{number}"), 1_000_000, (2, 500_000_000)).await);
     }
-    let dead_letters = audit::dead_letters(&platform).await;
+    let dead_letters = audit::dead_letters::count(&platform).await;
     let other = Shop { orders: second.orders(), ..shop.clone() };
     let traffic = Traffic::start(&mut chance, &[shop, other], &skus, CALLERS, usize::MAX);
 
@@ -85,7 +85,7 @@ async fn sessions_that_are_ended_under_load_make_no_false_answer_and_leave_nobod
     second.stop().await;
     second_inventory.stop().await;
     audit::whole(&platform, seconds(60)).await;
-    assert_eq!(audit::dead_letters(&platform).await, dead_letters, "no event is given up");
+    assert_eq!(audit::dead_letters::count(&platform).await, dead_letters, "no event is given up");
     let fates = assert_told_the_truth(&purchases, &platform.database(Part::Orders)).await;
     eprintln!("{fates:?}");
 }
