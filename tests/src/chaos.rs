@@ -51,6 +51,8 @@ pub struct Options {
     pub most_faults: usize,
     /// Which.
     pub kinds: Vec<Kind>,
+    /// How long a killed broker stays away, instead of a moment.
+    pub kafka_away: Option<Duration>,
     /// Callers at the same time.
     pub callers: usize,
     /// Of each service.
@@ -71,7 +73,7 @@ pub async fn run(program: &Path, options: &Options, say: impl Fn(&str)) -> Resul
     let mut world = World::start(program, options.replicas, with_proxies).await?;
     let journal = Journal::create(&world.platform.folder().join("journal")).await?;
     let meter = Meter::default();
-    let callers = Callers::start(&mut chance, &world, options.callers, &journal, &meter).await;
+    let callers = Callers::start(&mut chance, world.shops(), options.callers, &journal, &meter).await;
 
     let begun = Instant::now();
     let mut report = Report::default();
@@ -80,7 +82,10 @@ pub async fn run(program: &Path, options: &Options, say: impl Fn(&str)) -> Resul
     {
         // Faults must not keep step with anything that happens each second.
         tokio::time::sleep(chance.random_range(Duration::ZERO..Duration::from_secs(1))).await;
-        let fault = Fault::draw(&mut chance, &options.kinds, &world);
+        let mut fault = Fault::draw(&mut chance, &options.kinds, &world);
+        if let (Fault::KillKafka(away), Some(time)) = (&mut fault, options.kafka_away) {
+            *away = time;
+        }
         let suffered = suffer(&mut world, &meter, &fault, options).await?;
         say(&format!("{:4} {fault}: {suffered}", begun.elapsed().as_secs()));
         report.suffered.push((fault.kind(), suffered));
@@ -114,11 +119,13 @@ pub async fn run(program: &Path, options: &Options, say: impl Fn(&str)) -> Resul
 /// One fault: what was before, the fault, its healing, what is after.
 async fn suffer(world: &mut World, meter: &Meter, fault: &Fault, options: &Options) -> Result<Suffered> {
     let before = meter.rate_of_last(options.before);
-    let decided = meter.total();
+    let begun = Instant::now();
     world.inflict(fault).await.with_context(|| format!("{fault} can't be done"))?;
+    world.heal(fault).await.with_context(|| format!("{fault} can't be healed"))?;
+    // A service was started just now and is not ready yet; a server answers already.
     let healed = Instant::now();
     let healing = meter.total();
-    world.heal(fault).await.with_context(|| format!("{fault} can't be healed"))?;
+    let meanwhile = meter.rate_between(begun, healed);
     let recovered = within(RECOVERY_LIMIT, async || {
         anyhow::ensure!(meter.total() > healing, "no order was decided");
         let oldest = world.oldest_event().await?;
@@ -130,5 +137,5 @@ async fn suffer(world: &mut World, meter: &Meter, fault: &Fault, options: &Optio
         tokio::time::sleep(LOOK).await;
     }
     let after = meter.rate_between(healed, healed + options.after);
-    Ok(Suffered { recovery, before, after, meanwhile: healing - decided })
+    Ok(Suffered { lasted: healed - begun, meanwhile, recovery, before, after })
 }

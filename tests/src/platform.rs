@@ -79,6 +79,7 @@ impl Platform {
             if service.is_running() && service.environment() != base {
                 service.kill();
             }
+            service.unset("FAULTS");
             for (name, value) in base {
                 service.set(name, value.clone());
             }
@@ -86,6 +87,14 @@ impl Platform {
                 service.start();
             }
             service.ready().await;
+        }
+    }
+
+    /// One of the two services.
+    pub fn service(&mut self, part: Part) -> &mut Service {
+        match part {
+            Part::Orders => &mut self.orders,
+            Part::Inventory => &mut self.inventory,
         }
     }
 

@@ -89,6 +89,11 @@ impl Service {
         self.environment.insert(name.to_owned(), value.into());
     }
 
+    /// Takes a setting away, for the next start.
+    pub fn unset(&mut self, name: &str) {
+        self.environment.remove(name);
+    }
+
     /// The settings of the next start.
     #[must_use]
     pub fn environment(&self) -> &BTreeMap<String, String> {

@@ -30,6 +30,9 @@ struct Arguments {
     /// Kinds of faults, of kill-order, kill-inventory, kill-kafka, kill-postgres, freeze, crash, network, poison
     #[arg(long, value_delimiter = ',', value_name = "KIND", value_parser = kind, default_values = all())]
     faults: Vec<Kind>,
+    /// How long a killed broker stays away, in seconds [default: up to 2]
+    #[arg(long, value_name = "S")]
+    kafka_away: Option<u64>,
     /// Callers at the same time
     #[arg(long, default_value_t = 16, value_name = "N")]
     callers: usize,
@@ -82,6 +85,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         duration: Duration::from_secs(arguments.minutes * 60),
         most_faults: arguments.most,
         kinds: arguments.faults,
+        kafka_away: arguments.kafka_away.map(Duration::from_secs),
         callers: arguments.callers,
         replicas: usize::from(arguments.replicas),
         after: Duration::from_secs(arguments.after),

@@ -17,7 +17,6 @@ use uuid::Uuid;
 
 use super::journal::{Entry, Journal};
 use super::meter::Meter;
-use super::world::World;
 use crate::refusal::Refusal;
 use crate::shop::Shop;
 
@@ -49,18 +48,24 @@ struct Caller {
 }
 
 impl Callers {
-    /// Starts `count` of them, on stock that lasts.
-    pub async fn start(chance: &mut StdRng, world: &World, count: usize, journal: &Journal, meter: &Meter) -> Self {
-        let mut stocker = world.platform.shop();
+    /// Starts `count` of them, at `shops`, one for each replica, on stock that lasts.
+    pub async fn start(
+        chance: &mut StdRng,
+        mut shops: Vec<Shop>,
+        count: usize,
+        journal: &Journal,
+        meter: &Meter,
+    ) -> Self {
         let mut skus = Vec::new();
         for number in 0..SKUS {
-            skus.push(stocker.stocked(&format!("thing-{number}"), 1_000_000_000, (2, 500_000_000)).await);
+            let name = format!("thing-{number}");
+            skus.push(shops[0].stocked(&name, 1_000_000_000, (2, 500_000_000)).await);
         }
         let skus = Arc::new(skus);
         let (stop, findings) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let start = |_| {
             let mut caller = Caller {
-                shops: world.shops(&stocker),
+                shops: shops.clone(),
                 skus: Arc::clone(&skus),
                 chance: StdRng::from_rng(chance),
                 journal: journal.clone(),

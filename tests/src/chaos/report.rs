@@ -26,14 +26,16 @@ pub struct Report {
 /// What a fault has cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Suffered {
-    /// From the beginning of its healing until an order was decided and no event waited any more.
+    /// From its healing (the start of a process, a server that answers again) until an order was decided and no event waited any more.
     pub recovery: Duration,
     /// Orders decided per second before it.
     pub before: f64,
-    /// And from the beginning of its healing on.
+    /// And from its healing on.
     pub after: f64,
-    /// Orders decided while it lasted.
-    pub meanwhile: u64,
+    /// From its beginning to its healing.
+    pub lasted: Duration,
+    /// Orders decided per second meanwhile.
+    pub meanwhile: f64,
 }
 
 impl Suffered {
@@ -55,10 +57,11 @@ impl fmt::Display for Suffered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} decided meanwhile, recovered in {:.2} s, {:.0}/s before, {:.0}/s after ({:.2})",
-            self.meanwhile,
+            "{:.1} s, then recovered in {:.2} s; orders/s {:.0} before, {:.0} meanwhile, {:.0} after ({:.2})",
+            self.lasted.as_secs_f64(),
             self.recovery.as_secs_f64(),
             self.before,
+            self.meanwhile,
             self.after,
             self.ratio()
         )

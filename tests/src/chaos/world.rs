@@ -136,11 +136,12 @@ impl World {
         self.edges.len()
     }
 
-    /// `shop` at each replica of the order service.
+    /// A customer at each replica of the order service.
     #[must_use]
-    pub fn shops(&self, shop: &Shop) -> Vec<Shop> {
-        let others = self.more_orders.iter().map(Service::orders);
-        std::iter::once(shop.orders.clone()).chain(others).map(|orders| Shop { orders, ..shop.clone() }).collect()
+    pub fn shops(&self) -> Vec<Shop> {
+        let shop = self.platform.shop();
+        let others = self.more_orders.iter().map(|other| Shop { orders: other.orders(), ..shop.clone() });
+        std::iter::once(shop.clone()).chain(others).collect()
     }
 
     /// Age in seconds of the oldest event that no relay has published yet, of either service.
@@ -186,7 +187,7 @@ impl World {
                     tokio::time::sleep(LOOK).await;
                 }
                 service.kill();
-                service.set("FAULTS", "");
+                service.unset("FAULTS");
             }
             Fault::Cut(edge) => self.edges[edge.number].1.cut(),
             Fault::Storm(edge, weather, time) => {

@@ -5,7 +5,11 @@ mod cancel_and_fulfil;
 #[cfg(test)]
 mod cancelled_calls;
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod contention;
+#[cfg(test)]
+mod crash_points;
 #[cfg(test)]
 mod crashes;
 #[cfg(test)]
@@ -21,7 +25,11 @@ mod imports;
 #[cfg(test)]
 mod inventory_away;
 #[cfg(test)]
+mod late_commits;
+#[cfg(test)]
 mod lists;
+#[cfg(test)]
+mod mistakes;
 #[cfg(test)]
 mod one_trace;
 #[cfg(test)]
@@ -41,4 +49,8 @@ mod support;
 #[cfg(test)]
 mod terminated_sessions;
 #[cfg(test)]
+mod what_is_released;
+#[cfg(test)]
 mod what_is_served;
+#[cfg(test)]
+mod zombies;
