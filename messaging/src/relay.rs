@@ -10,6 +10,7 @@ mod backlog;
 mod delivery;
 mod leadership;
 mod message;
+mod notification;
 mod publish;
 mod table;
 
@@ -32,7 +33,8 @@ const BACK_OFF: Duration = Duration::from_millis(500);
 /// How long a round may go on after the stop.
 const LAST_ROUND: Duration = Duration::from_secs(2);
 
-/// Wakes the relay of this process, so that what was just committed does not wait for the next look at the table (R5).
+/// Wakes the relay that leads, in this process or another, so that what was just committed does not wait for its next look
+/// at the table (R5).
 #[derive(Clone, Debug, Default)]
 pub struct RelayWaker(Arc<Notify>);
 
@@ -64,6 +66,7 @@ impl Relay {
         let (say_leading, leading) = watch::channel(false);
         let stop = tasks.stop_token();
         backlog::watch(database.clone(), leading.clone(), stop.clone(), tasks);
+        notification::listen(database.clone(), waker.clone(), leading.clone(), stop.clone(), tasks);
         let lead = Leader { settings, source, database, waker, stop: stop.clone() };
         tasks.spawn("relay", async move {
             tokio::select! {
@@ -71,7 +74,11 @@ impl Relay {
                 () = stop.cancelled() => return Ok::<(), Infallible>(()),
             }
             while !stop.is_cancelled() {
-                if let Some(mut leadership) = Leadership::acquire(&lead.database, &stop).await {
+                let leadership = tokio::select! {
+                    leadership = Leadership::acquire(&lead.database, &stop) => leadership,
+                    never = notification::tell_the_leader(&lead.database, &lead.waker) => match never {},
+                };
+                if let Some(mut leadership) = leadership {
                     tracing::info!("this replica's relay leads");
                     say_leading.send_replace(true);
                     let publishing = lead.publish_until_stopped();

@@ -166,6 +166,37 @@ async fn one_replica_publishes_each_event_once_and_another_takes_over_when_it_di
     audit::whole(&platform, seconds(30)).await;
 }
 
+#[tokio::test]
+async fn what_another_replica_commits_is_published_at_once() {
+    let mut platform = faults().await;
+    // Without being told the leader would not look again while this test runs.
+    let (mut second, mut second_inventory) = second_replicas(&mut platform, &[("RELAY_POLL_INTERVAL", "2m")]).await;
+    let mut shop = platform.shop();
+    let sku = shop.stocked("seat", 1_000, (30, 0)).await;
+    for round in 0..10 {
+        // One after the other, so that no later commit brings an earlier event along. Each order service asks one of the
+        // inventories after the other.
+        let order = shop.place(&[(&sku, 1)]).await;
+        eventually(seconds(10), async || {
+            let records = kafka::read_all(platform.kafka(), topics::INVENTORY).await;
+            let is_there = records.iter().any(|record| record.key_text() == Some(&order.order_id));
+            ensure!(is_there, "nothing of order {round} is published");
+            Ok(())
+        })
+        .await;
+    }
+    let reserved = |metrics: &tests::metrics::Metrics| {
+        metrics
+            .sum("rpc_server_call_duration_seconds_count", &[("rpc_method", "inventory.v1.InventoryService/Reserve")])
+    };
+    for replica in [&platform.inventory, &second_inventory] {
+        assert!(reserved(&replica.metrics().await) > 0.0, "both replicas have reserved");
+    }
+    second.stop().await;
+    second_inventory.stop().await;
+    audit::whole(&platform, seconds(20)).await;
+}
+
 async fn published_within_ten_seconds(platform: &Platform, topic: &str, order_id: &str) {
     eventually(seconds(10), async || {
         let records = kafka::read_all(platform.kafka(), topic).await;
