@@ -60,7 +60,7 @@ impl KafkaSettings {
             .set("client.id", client_id)
             .set("allow.auto.create.topics", "false")
             .set("reconnect.backoff.max.ms", "2000")
-            .set("topic.metadata.refresh.interval.ms", "30000");
+            .set("topic.metadata.refresh.interval.ms", "10000");
         config
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Header, Headers as _, OwnedHeaders};
@@ -81,6 +81,15 @@ pub async fn fold<S: Send + 'static>(
 /// The broker does not say.
 pub async fn ends(servers: &str, topic: &str) -> Result<BTreeMap<i32, i64>> {
     Ends::asked_of(servers)?.of(topic).await
+}
+
+/// Where one partition ends now.
+///
+/// # Errors
+/// There is no such partition, or the broker does not say.
+pub async fn end(servers: &str, topic: &str, partition: i32) -> Result<i64> {
+    let (consumer, topic) = (consumer(servers)?, topic.to_owned());
+    Ok(tokio::task::spawn_blocking(move || consumer.fetch_watermarks(&topic, partition, ATTEMPT)).await??.1)
 }
 
 /// Says where topics end, again and again over connections that stay open: making one takes a tenth of a second.
@@ -202,13 +211,39 @@ pub fn murmur2(data: &[u8]) -> u32 {
 /// # Panics
 /// When the broker does not take the setting.
 pub async fn limit_batches(servers: &str, topic: &str, bytes: u32) {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", servers);
-    let admin: AdminClient<DefaultClientContext> = config.create().expect("the settings are right");
     let bytes = bytes.to_string();
     let setting = AlterConfig::new(ResourceSpecifier::Topic(topic)).set("max.message.bytes", &bytes);
-    let answers = admin.alter_configs([&setting], &AdminOptions::new().request_timeout(Some(LIMIT))).await;
+    let answers = admin(servers).alter_configs([&setting], &options()).await;
     for answer in answers.expect("the broker answers") {
         answer.expect("the broker takes the setting");
     }
+}
+
+/// Deletes a topic with everything in it.
+///
+/// # Panics
+/// When the broker does not.
+pub async fn delete(servers: &str, topic: &str) {
+    for answer in admin(servers).delete_topics(&[topic], &options()).await.expect("the broker answers") {
+        answer.expect("the broker deletes the topic");
+    }
+}
+
+/// Gives a topic more partitions: so many in all.
+///
+/// # Panics
+/// When the broker does not.
+pub async fn grow(servers: &str, topic: &str, partitions: usize) {
+    let more = NewPartitions::new(topic, partitions);
+    for answer in admin(servers).create_partitions(&[more], &options()).await.expect("the broker answers") {
+        answer.expect("the broker makes the partitions");
+    }
+}
+
+fn admin(servers: &str) -> AdminClient<DefaultClientContext> {
+    ClientConfig::new().set("bootstrap.servers", servers).create().expect("the settings are right")
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(LIMIT)).operation_timeout(Some(LIMIT))
 }

@@ -11,13 +11,15 @@ pub(super) enum Fate {
     Acknowledged,
     Refused(Reason),
     Later,
+    /// For now: its topic is not there, and somebody has to make it.
+    NoTopic,
 }
 
 /// Counts an answered event.
 pub(super) fn count(topic: &str, fate: Fate) {
     let outcome = match fate {
         Fate::Acknowledged => "ok",
-        Fate::Refused(_) | Fate::Later => "error",
+        Fate::Refused(_) | Fate::Later | Fate::NoTopic => "error",
     };
     metrics::counter!(
         names::MESSAGING_SENT_MESSAGES,
@@ -50,9 +52,12 @@ fn fate(error: &KafkaError) -> Fate {
     match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::MessageSizeTooLarge) => Fate::Refused(Reason::TooLarge),
         Some(RDKafkaErrorCode::InvalidRecord) => Fate::Refused(Reason::InvalidRecord),
-        Some(_) | None => {
+        code => {
             tracing::warn!(error = %error, "a record could not be sent; it stays in the outbox");
-            Fate::Later
+            match code {
+                Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) => Fate::NoTopic,
+                Some(_) | None => Fate::Later,
+            }
         }
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Publisher {
     source: &'static str,
     batch: i64,
     in_flight: BTreeMap<i64, Sent>,
+    /// A topic was not there: it is made before the next producer is.
+    lacks_topic: bool,
     /// For [`Mistake::IdAboveCursor`] only: there is no cursor (R1).
     cursor: i64,
     deliveries: FuturesUnordered<BoxFuture<'static, Delivered>>,
@@ -71,7 +73,7 @@ pub(super) enum Round {
     MoreToDo,
     /// It went wrong; the same producer may try again.
     Failed,
-    /// The producer failed for good: a new one is needed.
+    /// The producer failed for good, or its topics are gone: a new one is needed, after another look at the topics.
     ProducerBroken,
 }
 
@@ -97,6 +99,7 @@ impl Publisher {
             source,
             batch: settings.relay_batch,
             in_flight: BTreeMap::new(),
+            lacks_topic: false,
             cursor: 0,
             deliveries: FuturesUnordered::new(),
         })
@@ -154,6 +157,10 @@ impl Publisher {
                 Fate::Acknowledged => continue,
                 Fate::Refused(reason) => self.table.give_up(row_id, place, &message, reason).await.is_err(),
                 Fate::Later => true,
+                Fate::NoTopic => {
+                    self.lacks_topic = true;
+                    true
+                }
             };
             // The row is read again: without what was given up, or as it was. A producer takes a refusal for a gap in what it
             // has promised to keep in order, and is of no use afterwards.
@@ -213,16 +220,21 @@ impl Publisher {
         }
     }
 
+    /// Whether the producer is of no use any more.
     fn is_broken(&self) -> bool {
-        self.producer.client().fatal_error().is_some()
+        self.lacks_topic || self.producer.client().fatal_error().is_some()
     }
 
     async fn write_down(&mut self, settled: Vec<Delivered>, suspects: &mut Suspects) -> Result<(), sqlx::Error> {
         let mut done = Vec::new();
         for Delivered { row, topic, fate } in settled {
             count(&topic, fate);
-            if let Fate::Refused(_) = fate {
-                suspects.insert(row);
+            match fate {
+                Fate::Refused(_) => {
+                    suspects.insert(row);
+                }
+                Fate::NoTopic => self.lacks_topic = true,
+                Fate::Acknowledged | Fate::Later => {}
             }
             let Some(sent) = self.in_flight.get_mut(&row) else { continue };
             sent.unanswered -= 1;

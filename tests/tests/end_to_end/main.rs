@@ -49,6 +49,8 @@ mod support;
 #[cfg(test)]
 mod terminated_sessions;
 #[cfg(test)]
+mod topics;
+#[cfg(test)]
 mod what_is_released;
 #[cfg(test)]
 mod what_is_served;
