@@ -16,7 +16,12 @@ pub struct KafkaSettings {
     pub relay_batch: i64,
     /// Records of all partitions that a consumer takes at once.
     pub consumer_batch: usize,
+    /// How a group shares out partitions: `cooperative-sticky`, `range` or `roundrobin`.
+    pub consumer_assignment_strategy: String,
 }
+
+/// `cooperative-sticky` moves only what has to be moved; the others take everything away first.
+const ASSIGNMENT_STRATEGIES: [&str; 3] = ["cooperative-sticky", "range", "roundrobin"];
 
 impl KafkaSettings {
     /// Declares and reads the settings; what is wrong is collected by `reader`.
@@ -39,12 +44,22 @@ impl KafkaSettings {
                 "records that the relay sends before it awaits their acks",
             ),
             consumer_batch: reader.value("CONSUMER_BATCH", "1024", "records that the consumer takes at once"),
+            consumer_assignment_strategy: reader.value(
+                "CONSUMER_ASSIGNMENT_STRATEGY",
+                ASSIGNMENT_STRATEGIES[0],
+                "cooperative-sticky, range or roundrobin; the same in all replicas, so stop all to change it",
+            ),
         };
         for address in settings.bootstrap_servers.split(',').filter(|_| !settings.bootstrap_servers.is_empty()) {
             let port = address.trim().rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
             if !matches!(port, Some((host, Ok(_))) if !host.is_empty()) {
                 reader.reject("KAFKA_BOOTSTRAP_SERVERS", format!("'{address}' is not host:port"));
             }
+        }
+        let strategy = &settings.consumer_assignment_strategy;
+        if !ASSIGNMENT_STRATEGIES.contains(&strategy.as_str()) {
+            let known = ASSIGNMENT_STRATEGIES.join(", ");
+            reader.reject("CONSUMER_ASSIGNMENT_STRATEGY", format!("'{strategy}' is none of {known}"));
         }
         if settings.relay_batch < 1 || settings.consumer_batch < 1 {
             reader.reject("RELAY_BATCH", "RELAY_BATCH and CONSUMER_BATCH must be at least 1".to_owned());

@@ -79,7 +79,11 @@ impl Platform {
             if service.is_running() && service.environment() != base {
                 service.kill();
             }
-            service.unset("FAULTS");
+            let added: Vec<String> =
+                service.environment().keys().filter(|name| !base.contains_key(*name)).cloned().collect();
+            for name in added {
+                service.unset(&name);
+            }
             for (name, value) in base {
                 service.set(name, value.clone());
             }

@@ -93,7 +93,7 @@ impl<H: Handler> PollLoop<H> {
             .set("enable.auto.offset.store", "false")
             // A position outside of what the broker has is looked at, not jumped over: see `Assignment`.
             .set("auto.offset.reset", "error")
-            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("partition.assignment.strategy", &self.settings.consumer_assignment_strategy)
             .set("socket.timeout.ms", "6000")
             .set("session.timeout.ms", "6000")
             .set("heartbeat.interval.ms", "2000")

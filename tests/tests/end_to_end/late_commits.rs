@@ -2,8 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use proto::{headers, topics};
-use sqlx::Connection as _;
-use sqlx::postgres::PgConnection;
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use tests::kafka::{self, Record};
 use tests::platform::Platform;
 use tests::service::Part;
@@ -26,7 +25,7 @@ pub(crate) async fn publish_a_late_commit(platform: &mut Platform) -> Result<()>
 
     let url = platform.stack.postgres.database_url(Part::Orders.database());
     let mut late = PgConnection::connect(&url).await?;
-    let mut transaction = late.begin().await?;
+    late.execute("begin").await?;
     sqlx::query(
         "insert into outbox
              (events, bytes, topics, keys, payloads, event_ids, event_types, event_times, traceparents, tracestates,
@@ -41,7 +40,7 @@ pub(crate) async fn publish_a_late_commit(platform: &mut Platform) -> Result<()>
     .bind(header(headers::CE_ID))
     .bind(header(headers::CE_TYPE))
     .bind(header(headers::CE_TIME))
-    .execute(&mut *transaction)
+    .execute(&mut late)
     .await?;
 
     let later = shop.place(&[(&sku, 1)]).await;
@@ -52,7 +51,7 @@ pub(crate) async fn publish_a_late_commit(platform: &mut Platform) -> Result<()>
     .await;
     ensure!(events_of(platform, &first.order_id).await.len() == 2, "nothing is published before it is committed");
 
-    transaction.commit().await?;
+    late.execute("commit").await?;
     platform.rests(seconds(10)).await?;
     ensure!(events_of(platform, &first.order_id).await.len() == 3, "the late event is not published");
     Ok(())

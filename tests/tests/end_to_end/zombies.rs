@@ -10,8 +10,12 @@ use tests::kafka::{self, Record};
 use tests::platform::Platform;
 use tests::service::{Part, Service};
 use tests::waiting::{eventually, seconds};
+use uuid::Uuid;
 
 use crate::support::faults;
+
+/// An eager one, unlike the usual.
+const STRATEGY: (&str, &str) = ("CONSUMER_ASSIGNMENT_STRATEGY", "range");
 
 /// Freezes a replica of inventory that holds records which it has not processed, lets the other replica take them over,
 /// and lets it go on. `with`: further faults of that replica.
@@ -21,7 +25,11 @@ use crate::support::faults;
 pub(crate) async fn wake_a_zombie(platform: &mut Platform, with: &str) -> Result<()> {
     platform.quiet(seconds(20)).await;
     let before = dead_letters::check(platform).await?;
-    let mut zombie = platform.replica(Part::Inventory, "inventory-svc-zombie");
+    // Its log is its own, too: what it says is waited for.
+    let mut zombie = platform.replica(Part::Inventory, &format!("zombie-{}", Uuid::new_v4()));
+    if let Some(strategy) = platform.inventory.environment().get(STRATEGY.0) {
+        zombie.set(STRATEGY.0, strategy.clone());
+    }
     zombie.set("FAULTS", format!("freeze:consumer-begins{with}"));
     zombie.start_ready().await;
     has_partitions(&zombie).await;
@@ -82,5 +90,13 @@ fn is_frozen(service: &Service) -> bool {
 #[tokio::test]
 async fn replica_that_slept_through_its_session_does_nothing_twice() {
     let mut platform = faults().await;
+    wake_a_zombie(&mut platform, "").await.unwrap();
+}
+
+#[tokio::test]
+async fn nor_does_it_where_a_rebalance_takes_all_partitions_away_first() {
+    let mut platform = faults().await;
+    platform.inventory.set(STRATEGY.0, STRATEGY.1);
+    platform.inventory.restart().await;
     wake_a_zombie(&mut platform, "").await.unwrap();
 }
