@@ -1,5 +1,16 @@
 //! Dead letters: records that a consumer gave up on, on their way to `<topic>.dlq` as they were, with `dlq-*` headers that
-//! say why.
+//! say why; and their way back.
+//!
+//! The way there is the outbox's. The way back is for people, once the cause is mended: a [`Reader`] reads [`Letter`]s, a
+//! [`Plan`] says which of them can go back, and a [`Replayer`] sends those. Reading joins no group and commits nothing, and
+//! a replay takes nothing away: a letter stays where it lies until its topic's retention ends it. Sent twice, it changes
+//! nothing the second time, as any redelivery (I5).
+
+mod letter;
+mod place;
+mod plan;
+mod reader;
+mod replayer;
 
 use observability::propagation::TraceHeaders;
 use proto::headers;
@@ -9,6 +20,12 @@ use uuid::Uuid;
 
 use crate::outbox::OutboxRecord;
 use crate::record::Record;
+
+pub use letter::{Letter, NotReplayable};
+pub use place::{NoPlace, Place};
+pub use plan::{Decision, Plan};
+pub use reader::{Letters, ReadError, Reader};
+pub use replayer::{ReplayError, Replayed, Replayer};
 
 /// Why a record can't be processed; the closed list behind `dlq-reason` and `dead_letters_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +45,16 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All that there are.
+    pub const ALL: [Self; 6] = [
+        Self::Undecodable,
+        Self::UnknownType,
+        Self::ImpossibleTransition,
+        Self::Refused,
+        Self::TooLarge,
+        Self::InvalidRecord,
+    ];
+
     /// As it stands in headers and labels.
     #[must_use]
     pub fn as_str(self) -> &'static str {

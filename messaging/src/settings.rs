@@ -69,13 +69,18 @@ impl KafkaSettings {
 
     /// What every client of librdkafka here starts from.
     pub(crate) fn client(&self, client_id: &str) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        config
-            .set("bootstrap.servers", &self.bootstrap_servers)
-            .set("client.id", client_id)
-            .set("allow.auto.create.topics", "false")
-            .set("reconnect.backoff.max.ms", "2000")
-            .set("topic.metadata.refresh.interval.ms", "10000");
-        config
+        client(&self.bootstrap_servers, client_id)
     }
+}
+
+/// The same for those that need nothing but to know where the brokers are.
+pub(crate) fn client(bootstrap_servers: &str, client_id: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", bootstrap_servers)
+        .set("client.id", client_id)
+        .set("allow.auto.create.topics", "false")
+        .set("reconnect.backoff.max.ms", "2000")
+        .set("topic.metadata.refresh.interval.ms", "10000");
+    config
 }

@@ -14,7 +14,7 @@ use crate::dead_letter;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A dead letter is its record plus the headers that say why, so its topic takes larger ones than the brokers' default.
-const DEAD_LETTER_MAX_BYTES: &str = "4194304";
+pub(crate) const DEAD_LETTER_MAX_BYTES: &str = "4194304";
 
 /// Why the topics are not known to be there.
 #[derive(Debug, thiserror::Error)]

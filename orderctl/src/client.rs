@@ -1,7 +1,8 @@
 //! How the commands reach a service: one plain connection, a deadline on every call.
 //!
 //! A call continues the trace that the environment names in `TRACEPARENT` (W3C, as other command-line tools do it) and
-//! otherwise starts none: this program exports no spans, so a trace of its own would have a root that nobody ever sees.
+//! otherwise starts none: this program exports no spans of its calls, so a trace of its own would have a root that nobody
+//! ever sees. (Replayed dead letters are no calls, and have traces.)
 
 use std::error::Error as _;
 use std::fmt;

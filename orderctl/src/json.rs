@@ -2,12 +2,16 @@
 //! lowerCamelCase, 64-bit numbers as text, enums by name, times as RFC 3339. Empty fields are written, unset messages
 //! are not.
 
+mod events;
+
 use proto::google::r#type::Money;
 use proto::inventory::v1 as inventory;
 use proto::orders::v1 as orders;
 use serde::Serialize;
 
-#[derive(Serialize)]
+pub(crate) use events::{EventJson, event};
+
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct MoneyJson {
     currency_code: String,
@@ -36,7 +40,7 @@ pub(crate) struct OrderJson {
     shortages: Vec<ShortageJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct LineJson {
     sku: String,
@@ -45,7 +49,7 @@ struct LineJson {
     unit_price: Option<MoneyJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ShortageJson {
     sku: String,

@@ -1,8 +1,8 @@
-//! The command line of the order platform: runs it on this machine (`up`), and places orders, imports stock and draws
-//! traces wherever it runs.
+//! The command line of the order platform: runs it on this machine (`up`), and places orders, imports stock, draws traces
+//! and replays dead letters wherever it runs.
 //!
 //! Reading order: `cli` (what may be typed), `client` and `failure` (how a call goes and fails), `waterfall` and
-//! `jaeger` (traces), `up` (the whole platform on this machine).
+//! `jaeger` (traces), `letters` (dead letters as they are shown), `up` (the whole platform on this machine).
 
 mod catalogue;
 mod cli;
@@ -10,6 +10,7 @@ mod client;
 mod failure;
 mod jaeger;
 mod json;
+mod letters;
 mod money;
 mod output;
 mod render;
@@ -47,6 +48,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Stock(arguments) => return arguments.run().await,
         Command::Order(arguments) => arguments.run().await?,
         Command::Trace(arguments) => arguments.run().await?,
+        Command::DeadLetters(arguments) => return arguments.run().await,
         Command::Load(arguments) => arguments.run().await?,
         Command::Serve(arguments) => return Ok(arguments.run()),
     }

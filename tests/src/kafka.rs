@@ -162,8 +162,18 @@ fn consumer(servers: &str) -> Result<BaseConsumer> {
 /// # Panics
 /// When the broker does not take it.
 pub async fn produce(servers: &str, topic: &str, record: &Record) -> (i32, i64) {
+    try_produce(servers, topic, record).await.expect("the broker takes it")
+}
+
+/// The same, where the broker may refuse: it learns of a topic's new settings a moment after it took them.
+///
+/// # Errors
+/// It does.
+pub async fn try_produce(servers: &str, topic: &str, record: &Record) -> Result<(i32, i64)> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", servers).set("partitioner", "murmur2_random").set("linger.ms", "0");
+    // What a topic takes is the topic's to say.
+    config.set("message.max.bytes", "10000000");
     let producer: FutureProducer = config.create().expect("the settings are right");
     let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (name, value)| {
         headers.insert(Header { key: name, value: value.as_deref() })
@@ -174,8 +184,8 @@ pub async fn produce(servers: &str, topic: &str, record: &Record) -> (i32, i64) 
     if record.key.is_none() {
         sent.partition = Some(record.partition);
     }
-    let delivery = producer.send(sent, LIMIT).await.map_err(|(error, _)| error).expect("the broker takes it");
-    (delivery.partition, delivery.offset)
+    let delivery = producer.send(sent, LIMIT).await.map_err(|(error, _)| error)?;
+    Ok((delivery.partition, delivery.offset))
 }
 
 /// The partition that Java's default partitioner gives a key: `toPositive(murmur2(key)) % partitions`.

@@ -5,6 +5,7 @@
 //!   faults, which is theirs alone while they break it.
 //! - [`platform`] and [`service`]: what is started, and how it is killed, stopped and started again.
 //! - [`shop`]: a caller with a customer id and SKUs of its own. [`refusal`]: what an error says.
+//! - [`orderctl`]: the command line as people call it.
 //! - [`load`]: many orders, by a client that keeps a journal. [`traffic`]: the same, cancelled and fulfilled at random.
 //!   [`patience`]: how both repeat what fails. [`chance`]: where randomness comes from.
 //! - [`chaos`]: faults under load, one after the other, and what became of the promises made meanwhile. [`proxy`]: what can
@@ -27,6 +28,7 @@ pub mod kafka;
 pub mod lifeline;
 pub mod load;
 pub mod metrics;
+pub mod orderctl;
 pub mod patience;
 pub mod platform;
 mod ports;

@@ -1,5 +1,6 @@
 //! The commands: what may be typed, and what each does.
 
+mod dead_letters;
 mod import;
 mod load;
 mod order;
@@ -42,6 +43,7 @@ pub(crate) enum Command {
     Order(order::OrderArguments),
     Stock(stock::StockArguments),
     Trace(trace::TraceArguments),
+    DeadLetters(dead_letters::DeadLettersArguments),
     Load(load::LoadArguments),
     Serve(serve::ServeArguments),
 }
@@ -115,6 +117,22 @@ mod tests {
     }
 
     #[test]
+    fn replays_say_what_they_are_about() {
+        for line in [
+            "orderctl dead-letters replay",
+            "orderctl dead-letters replay --topic orders.v1",
+            "orderctl dead-letters replay --all orders.v1.dlq/4@17",
+            "orderctl dead-letters replay orders.v1.dlq/4@17 --reason undecodable",
+            "orderctl dead-letters replay orders.v1/4",
+            "orderctl dead-letters list --topic orders.v1.dlq",
+            "orderctl dead-letters list --reason unlucky",
+            "orderctl dead-letters list --kafka 9092",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+
+    #[test]
     fn common_lines_parse() {
         for line in [
             "orderctl up --once --data /tmp/x --ports any",
@@ -123,6 +141,10 @@ mod tests {
             "orderctl order --address http://h:1 watch ID --after 2",
             "orderctl stock import FILE --import-id x",
             "orderctl trace ID --jaeger http://h:16686",
+            "orderctl dead-letters --kafka h:9092,i:9092 list --topic orders.v1 --reason undecodable --since 15m --json",
+            "orderctl dead-letters show orders.v1.dlq/4@17",
+            "orderctl dead-letters replay orders.v1.dlq/4@17 inventory.v1.dlq/0@3 --dry-run",
+            "orderctl dead-letters replay --all --topic inventory.v1 --since 2026-01-02T03:04:05Z",
             "orderctl load --rate 500 --duration 30s --call get --json",
             "orderctl serve order --config FILE check-config",
         ] {

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::support::{calm, faults};
 
-fn poison(key: &str, event_type: &str, value: Vec<u8>) -> Record {
+pub(crate) fn poison(key: &str, event_type: &str, value: Vec<u8>) -> Record {
     let text = |text: &str| Some(text.as_bytes().to_vec());
     Record {
         key: Some(key.as_bytes().to_vec()),
@@ -32,7 +32,7 @@ fn poison(key: &str, event_type: &str, value: Vec<u8>) -> Record {
 }
 
 /// An order id whose records go to that partition.
-fn key_in(partition: i32) -> String {
+pub(crate) fn key_in(partition: i32) -> String {
     std::iter::repeat_with(|| Uuid::now_v7().to_string())
         .find(|key| partition_of(key.as_bytes()) == partition)
         .expect("every sixth does")

@@ -35,7 +35,11 @@ mod one_trace;
 #[cfg(test)]
 mod one_writer;
 #[cfg(test)]
+mod poison;
+#[cfg(test)]
 mod redelivery;
+#[cfg(test)]
+mod replays;
 #[cfg(test)]
 mod replicas;
 #[cfg(test)]

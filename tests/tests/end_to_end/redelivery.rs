@@ -23,7 +23,7 @@ async fn rows(database: &PgPool, table: &'static str) -> Vec<String> {
 }
 
 /// Everything that redelivery must not change.
-async fn state(platform: &Platform) -> (Vec<String>, Vec<BTreeMap<i32, i64>>) {
+pub(crate) async fn state(platform: &Platform) -> (Vec<String>, Vec<BTreeMap<i32, i64>>) {
     let (orders, inventory) = (platform.database(Part::Orders), platform.database(Part::Inventory));
     let mut all = Vec::new();
     for (database, table) in [

@@ -6,6 +6,8 @@ use tests::chance;
 use tests::chaos::callers::Callers;
 use tests::chaos::journal::Journal;
 use tests::chaos::meter::Meter;
+use tests::kafka::Record;
+use tests::orderctl::{self, Called};
 use tests::platform::Platform;
 use tests::service::{Part, Service};
 use tests::shared::{self, Calm, Faults};
@@ -82,4 +84,15 @@ pub(crate) async fn crash_at(platform: &mut Platform, part: Part, with: &str) ->
     let found = audit::check(platform, seconds(40)).await?;
     journal.check(platform).await?;
     Ok(found)
+}
+
+/// Calls `orderctl dead-letters --json` with `arguments`.
+pub(crate) async fn dead_letters(platform: &Platform, arguments: &[&str]) -> Called {
+    let arguments: Vec<&str> = ["dead-letters", "--json"].iter().chain(arguments).copied().collect();
+    orderctl::call(PROGRAM, platform, &arguments).await
+}
+
+/// Whether `place`, as `orderctl dead-letters` writes it, is where a record of its topic lies.
+pub(crate) fn lies_at(place: &str, record: &Record) -> bool {
+    place.ends_with(&format!("/{}@{}", record.partition, record.offset))
 }
