@@ -1,7 +1,7 @@
 //! The relay: publishes the outbox, in order, and deletes what the brokers acknowledged.
 //!
 //! One relay leads for each database, whatever number of replicas there is ([`leadership`]). It reads rows by id (never by
-//! a cursor: a transaction that commits late has lower ids, R1), hands their events to an idempotent producer, awaits all
+//! a cursor: a transaction that commits late has lower ids, R1; but not what was proven to be empty, [`low_water`]), hands their events to an idempotent producer, awaits all
 //! acknowledgements together, and deletes exactly the rows whose events were all acknowledged (R2). Everything else stays and is
 //! tried again: unknown topics, brokers that are away, a producer that gave up. Only what no broker will ever take is
 //! final, and becomes a dead letter (R4).
@@ -9,6 +9,7 @@
 mod backlog;
 mod delivery;
 mod leadership;
+mod low_water;
 mod message;
 mod notification;
 mod publish;
@@ -25,6 +26,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::leadership::Leadership;
+use self::low_water::ShownMark;
 use self::publish::{Publisher, Round, Suspects};
 use crate::{KafkaSettings, pace, topics};
 
@@ -65,9 +67,10 @@ impl Relay {
     ) -> Self {
         let (say_leading, leading) = watch::channel(false);
         let stop = tasks.stop_token();
-        backlog::watch(database.clone(), leading.clone(), stop.clone(), tasks);
+        let mark = ShownMark::new();
+        backlog::watch(database.clone(), leading.clone(), mark.clone(), stop.clone(), tasks);
         notification::listen(database.clone(), waker.clone(), leading.clone(), stop.clone(), tasks);
-        let lead = Leader { settings, source, database, waker, stop: stop.clone() };
+        let lead = Leader { settings, source, database, waker, mark, stop: stop.clone() };
         tasks.spawn("relay", async move {
             tokio::select! {
                 () = schema_ready.cancelled() => {}
@@ -108,6 +111,7 @@ struct Leader {
     source: &'static str,
     database: Database,
     waker: RelayWaker,
+    mark: ShownMark,
     stop: CancellationToken,
 }
 
@@ -159,7 +163,8 @@ impl Leader {
 
     async fn new_publisher(&self) -> Result<Publisher, String> {
         topics::ensure(&self.settings).await.map_err(|error| error.to_string())?;
-        Publisher::new(&self.settings, self.source, self.database.clone()).map_err(|error| error.to_string())
+        Publisher::new(&self.settings, self.source, self.database.clone(), self.mark.clone())
+            .map_err(|error| error.to_string())
     }
 
     async fn idle(&self, longest: Duration) {

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, ResourceSpecifier};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Header, Headers as _, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
@@ -216,15 +219,52 @@ pub fn murmur2(data: &[u8]) -> u32 {
     hash ^ (hash >> 15)
 }
 
+/// Makes a topic as the services make theirs.
+///
+/// # Panics
+/// When the broker does not.
+pub async fn create_topic(servers: &str, topic: &str) {
+    let topics = [NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1))];
+    for answer in admin(servers).create_topics(&topics, &options()).await.expect("the broker answers") {
+        if let Err((topic, code)) = answer {
+            assert_eq!(code, RDKafkaErrorCode::TopicAlreadyExists, "{topic}");
+        }
+    }
+}
+
 /// Makes a topic refuse batches of records beyond `bytes`.
 ///
 /// # Panics
 /// When the broker does not take the setting.
 pub async fn limit_batches(servers: &str, topic: &str, bytes: u32) {
-    let bytes = bytes.to_string();
-    let setting = AlterConfig::new(ResourceSpecifier::Topic(topic)).set("max.message.bytes", &bytes);
-    let answers = admin(servers).alter_configs([&setting], &options()).await;
-    for answer in answers.expect("the broker answers") {
+    configure(servers, topic, "max.message.bytes", &bytes.to_string()).await;
+}
+
+/// Whose clock a record's time is read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StampedBy {
+    /// When it was made; so it is by default.
+    Producer,
+    /// When it was appended to its partition.
+    Broker,
+}
+
+/// Chooses what the records of a topic are stamped with from now on.
+///
+/// # Panics
+/// When the broker does not take the setting.
+pub async fn stamp_records(servers: &str, topic: &str, by: StampedBy) {
+    let kind = match by {
+        StampedBy::Producer => "CreateTime",
+        StampedBy::Broker => "LogAppendTime",
+    };
+    configure(servers, topic, "message.timestamp.type", kind).await;
+}
+
+/// Replaces all settings of a topic by this one.
+async fn configure(servers: &str, topic: &str, name: &str, value: &str) {
+    let setting = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(name, value);
+    for answer in admin(servers).alter_configs([&setting], &options()).await.expect("the broker answers") {
         answer.expect("the broker takes the setting");
     }
 }

@@ -13,6 +13,7 @@ use runtime::faults::{self, Mistake, Point};
 use tokio::time::Instant;
 
 use super::delivery::{Fate, acknowledged, count};
+use super::low_water::{LowWater, ShownMark};
 use super::message::{Message, Row};
 use super::table::Table;
 use crate::KafkaSettings;
@@ -37,6 +38,7 @@ pub(super) type Suspects = BTreeSet<i64>;
 pub(super) struct Publisher {
     producer: Aside<FutureProducer>,
     table: Table,
+    low_water: LowWater,
     source: &'static str,
     batch: i64,
     in_flight: BTreeMap<i64, Sent>,
@@ -78,7 +80,12 @@ pub(super) enum Round {
 }
 
 impl Publisher {
-    pub(super) fn new(settings: &KafkaSettings, source: &'static str, database: Database) -> Result<Self, KafkaError> {
+    pub(super) fn new(
+        settings: &KafkaSettings,
+        source: &'static str,
+        database: Database,
+        mark: ShownMark,
+    ) -> Result<Self, KafkaError> {
         let producer: FutureProducer = settings
             .client(source)
             .set("enable.idempotence", "true")
@@ -96,6 +103,7 @@ impl Publisher {
         Ok(Self {
             producer: Aside::new(producer),
             table: Table::new(database, source),
+            low_water: LowWater::new(mark),
             source,
             batch: settings.relay_batch,
             in_flight: BTreeMap::new(),
@@ -260,7 +268,9 @@ impl Publisher {
             return Ok(Vec::new());
         }
         let in_flight: Vec<i64> = self.in_flight.keys().copied().collect();
-        let mut rows = self.table.read(count, &in_flight).await?;
+        let low = self.low_water.begin(&self.table).await?;
+        let mut rows = self.table.read(low, count, &in_flight).await?;
+        self.low_water.saw(&rows);
         if faults::makes(Mistake::IdAboveCursor) {
             rows.retain(|row| row.id > self.cursor);
             self.cursor = rows.last().map_or(self.cursor, |row| row.id);

@@ -8,6 +8,9 @@ use crate::headers;
 /// Bytes of values that are read at once.
 const BYTES_AT_ONCE: i64 = 8 * 1_024 * 1_024;
 
+/// The name of every prepared transaction among [`Table::writers`].
+pub(super) const PREPARED: &str = "prepared";
+
 /// The outbox as the relay uses it.
 pub(super) struct Table {
     database: Database,
@@ -19,8 +22,9 @@ impl Table {
         Self { database, source }
     }
 
-    /// The next rows but those `in_flight`: by id, `count` events or a few more, bounded in bytes, but at least one row.
-    pub(super) async fn read(&self, count: i64, in_flight: &[i64]) -> Result<Vec<Row>, sqlx::Error> {
+    /// The next rows but those `in_flight`: by id from `low` on, `count` events or a few more, bounded in bytes, but at
+    /// least one row.
+    pub(super) async fn read(&self, low: i64, count: i64, in_flight: &[i64]) -> Result<Vec<Row>, sqlx::Error> {
         let read = sqlx::query_as!(
             Row,
             r#"select id as "id!", topics as "topics!", keys as "keys!: Vec<Option<Vec<u8>>>",
@@ -36,7 +40,9 @@ impl Table {
                           row_number() over up_to_here as position
                    from (
                        -- A hashed subplan: <> ALL would compare each row with every id in flight.
-                       select * from outbox where id not in (select unnest($3::bigint[])) order by id limit $1
+                       select * from outbox
+                       where id >= $4 and id not in (select unnest($3::bigint[]))
+                       order by id limit $1
                    ) as head
                    window up_to_here as (order by id)
                ) as counted
@@ -45,8 +51,27 @@ impl Table {
             count,
             BYTES_AT_ONCE,
             in_flight,
+            low,
         );
         contained(read.fetch_all(self.database.writes())).await
+    }
+
+    /// The transactions that may have drawn an id and not ended: each holds this lock from before it draws one until it has
+    /// ended.
+    pub(super) async fn writers(&self) -> Result<Vec<String>, sqlx::Error> {
+        let look = sqlx::query_scalar!(
+            r#"select case when pid is null then $1 else virtualtransaction end as "writer!" from pg_locks
+               where locktype = 'relation' and relation = 'outbox'::regclass and mode = 'RowExclusiveLock' and granted
+                     and database = (select oid from pg_database where datname = current_database())"#,
+            PREPARED,
+        );
+        contained(look.fetch_all(self.database.writes())).await
+    }
+
+    /// The lowest id from `low` on, in flight or not.
+    pub(super) async fn lowest_from(&self, low: i64) -> Result<Option<i64>, sqlx::Error> {
+        let look = sqlx::query_scalar!("select id from outbox where id >= $1 order by id limit 1", low);
+        contained(look.fetch_optional(self.database.writes())).await
     }
 
     /// Deletes rows whose events are all acknowledged. Not waited for on disk: lost in a crash, the rows are sent again,

@@ -35,6 +35,8 @@ mod one_trace;
 #[cfg(test)]
 mod one_writer;
 #[cfg(test)]
+mod outbox;
+#[cfg(test)]
 mod poison;
 #[cfg(test)]
 mod redelivery;
