@@ -76,6 +76,7 @@ async fn read(rig: &Rig, orders: &str) -> Result<LoadReport> {
         sku: Some(HOT_SKU),
         callers: rig.options.callers,
         seconds: rig.options.seconds,
+        rate: None,
     };
     let (report, _) = load.run().await?;
     ensure!(report.answered("OK") > 0, "nothing was answered: {report:?}");

@@ -9,7 +9,7 @@ use tests::lifeline::LIFELINE;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-/// One closed-loop load.
+/// One load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load<'a> {
     /// Of the service that is called.
@@ -22,6 +22,8 @@ pub(crate) struct Load<'a> {
     pub(crate) sku: Option<&'a str>,
     pub(crate) callers: u32,
     pub(crate) seconds: u32,
+    /// Calls per second, sent at their times (open loop); `None`: as fast as answers come.
+    pub(crate) rate: Option<u32>,
 }
 
 impl Load<'_> {
@@ -32,6 +34,7 @@ impl Load<'_> {
         command.args(["--callers", &self.callers.to_string(), "--duration", &format!("{}s", self.seconds)]);
         // A slow disk makes a slow measurement, not a failed one.
         command.args(["--timeout", "30s"]);
+        command.args(self.rate.iter().flat_map(|rate| ["--rate".to_owned(), rate.to_string()]));
         command.args(self.sku.iter().flat_map(|sku| ["--sku", sku]));
         let (mut load, printed) = spawn(command).await?;
         let answered = Instant::now();

@@ -3,18 +3,19 @@
 //! A figure alone says little on a machine whose disk and neighbours change by the minute. So each benchmark here measures
 //! the platform and something simpler in turns, several times, and prints the ratio of each round, their median and how
 //! far they lie apart. What is simpler: pgbench with statements of the project's own (`scripts/`), a bare tonic server,
-//! a plain transaction.
+//! a plain transaction, the usual relay. Two look at the platform alone, calm and under strain.
 //!
 //! Reading order:
 //!
 //! - [`rig`]: what runs when, and what a measurement is. [`drain`]: when the work of a load is done.
-//! - [`place`], [`hot`], [`get`], [`one_caller`]: the benchmarks, each with its goals and its table.
+//! - [`place`], [`hot`], [`get`], [`one_caller`], [`relay`], [`outbox`], [`lag`]: the benchmarks, each with its goals and
+//!   its table.
 //! - [`load`], [`pgbench`], [`echo`]: the processes that make or answer calls.
 //! - [`cost`], [`disk`]: processor time, log bytes and fsyncs per order; how fast the disk is just now.
 //! - The library `figures` beside this program: what is parsed and computed.
 //!
 //! The services and the load generator run as processes of their own from this same file (the first words `order`,
-//! `inventory`, `orderctl` and `echo`), so that what is measured is what was built, and an allocator or a profile can't
+//! `inventory`, `orderctl`, `echo` and those of the relays), so that what is measured is what was built, and an allocator or a profile can't
 //! differ. Nothing outlives this program, however it ends.
 //!
 //! What it does not guarantee: absolute figures that can be compared between runs or machines.
@@ -25,11 +26,14 @@ mod drain;
 mod echo;
 mod get;
 mod hot;
+mod lag;
 mod load;
 mod one_caller;
 mod options;
+mod outbox;
 mod pgbench;
 mod place;
+mod relay;
 mod rig;
 
 use std::io::Write as _;
@@ -42,6 +46,7 @@ use serde_json::{Map, Value};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::options::{Benchmark, Options};
+use crate::relay::process::Kind;
 use crate::rig::Rig;
 
 /// As in the programs of the services and of orderctl.
@@ -58,6 +63,8 @@ fn main() -> ExitCode {
         Some("inventory") => runtime::bootstrap::run::<inventory_svc::InventoryService>(arguments.skip(1)),
         Some("orderctl") => orderctl::main(arguments),
         Some("echo") => echo::run(arguments.skip(1)),
+        Some(role) if role == Kind::Ours.role() => relay::process::run(Kind::Ours, arguments.skip(1)),
+        Some(role) if role == Kind::Usual.role() => relay::process::run(Kind::Usual, arguments.skip(1)),
         Some(_) | None => bench(Options::parse()),
     }
 }
@@ -123,6 +130,18 @@ async fn measure_with(rig: &mut Rig, options: &Options) -> Result<()> {
     if options.wants(Benchmark::OneCaller) {
         let one_caller = one_caller::measure(rig).await?;
         print("oneCaller", one_caller.text(), serde_json::to_value(&one_caller)?)?;
+    }
+    if options.wants(Benchmark::Relay) {
+        let relays = relay::measure(rig).await?;
+        print("relay", relays.text(), serde_json::to_value(&relays)?)?;
+    }
+    if options.wants(Benchmark::Outbox) {
+        let outbox = outbox::measure(rig).await?;
+        print("outbox", outbox.text(), serde_json::to_value(&outbox)?)?;
+    }
+    if options.wants(Benchmark::Lag) {
+        let lag = lag::measure(rig).await?;
+        print("lag", lag.text(), serde_json::to_value(&lag)?)?;
     }
     if options.json {
         writeln!(std::io::stdout(), "{}", Value::Object(document))?;

@@ -9,7 +9,7 @@ use runtime::bootstrap::settings_table;
     version,
     after_help = "\
 Examples:
-  cargo run --release -p bench                                everything, about ten minutes
+  cargo run --release -p bench                                everything, about half an hour
   cargo run --release -p bench -- place --pairs 1 --seconds 3
   cargo run --release -p bench -- place --set WRITER_BATCH=128 --json
 
@@ -28,6 +28,12 @@ pub(crate) struct Options {
     /// Callers of the platform at the same time
     #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) callers: u32,
+    /// Events that wait for each relay
+    #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1_000..=10_000_000))]
+    pub(crate) backlog: u32,
+    /// Events that go through the outbox, with and without a foreign transaction
+    #[arg(long, default_value_t = 1_000_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1_000..=100_000_000))]
+    pub(crate) events: u32,
     /// A setting for both services; may be given again
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
     pub(crate) settings: Vec<(String, String)>,
@@ -47,6 +53,12 @@ pub(crate) enum Benchmark {
     Get,
     /// The latency that the writer adds for one caller
     OneCaller,
+    /// How fast the relay publishes, against the usual good relay (P9)
+    Relay,
+    /// What a long foreign transaction does to the outbox (R6)
+    Outbox,
+    /// How long events wait in the outbox, at half and at nearly all of the load that there can be (P8)
+    Lag,
 }
 
 impl Options {

@@ -134,7 +134,7 @@ impl Rig {
         seconds: u32,
     ) -> Result<(LoadReport, Instant)> {
         let (orders, inventory) = (&self.platform.orders.address(), &self.platform.inventory.address());
-        let (report, answered) = Load { orders, inventory, call, sku, callers, seconds }.run().await?;
+        let (report, answered) = Load { orders, inventory, call, sku, callers, seconds, rate: None }.run().await?;
         if report.failed() > 0 || report.answered("PENDING") > 0 {
             progress(&format!("not all was well: answers {:?}, failures {:?}", report.answers, report.failures));
         }
@@ -202,10 +202,14 @@ impl Rig {
         Ok(fsync)
     }
 
+    /// Waits until everything is done that a load has left behind.
+    pub(crate) async fn drained(&mut self) -> Result<()> {
+        self.drain.wait().await.map(|_| ())
+    }
+
     async fn warm_up(&mut self) -> Result<()> {
         self.load("place", None, self.options.callers, self.options.warm_up_seconds()).await?;
-        self.drain.wait().await?;
-        Ok(())
+        self.drained().await
     }
 
     /// Once, as autovacuum would have done long ago. Not the tables that are empty at rest: plans for an empty table are

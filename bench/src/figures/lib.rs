@@ -3,6 +3,7 @@
 //!
 //! - [`load`] and [`pgbench`]: what the two load generators print.
 //! - [`cpu`]: processor time, from /proc.
+//! - [`quantile`]: how long most of many things took.
 //! - [`spread`] and [`goal`]: from the ratios of several rounds to "reached" or "missed".
 //! - [`table`]: lines up what is printed.
 
@@ -10,5 +11,6 @@ pub mod cpu;
 pub mod goal;
 pub mod load;
 pub mod pgbench;
+pub mod quantile;
 pub mod spread;
 pub mod table;

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 pub struct LoadReport {
     /// From the first call to the last answer.
     pub seconds: f64,
+    /// Calls of an open loop whose time came while every caller was busy.
+    #[serde(default)]
+    pub not_sent: u64,
     /// Answers by kind: `CONFIRMED`, `PENDING`, …
     pub answers: BTreeMap<String, u64>,
     /// Calls that failed, by reason.
