@@ -7,7 +7,7 @@
 //! - [`meter`]: how many orders were decided when. [`report`]: what the faults have cost.
 //!
 //! A run: the callers work; one fault after the other is inflicted and healed, with calm in between; the callers stop;
-//! the platform comes to rest; the journal and the [audit](crate::audit) are checked. The same seed gives the same faults
+//! the platform comes to rest; the journal and the [audit] are checked. The same seed gives the same faults
 //! in the same order, but the machine decides what they meet.
 
 pub mod callers;
