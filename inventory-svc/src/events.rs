@@ -74,7 +74,9 @@ impl Handler for OrderEvents {
     }
 }
 
-fn verdict(outcome: Outcome) -> Verdict {
+/// What became of an event that was applied with this outcome.
+#[must_use]
+pub fn verdict(outcome: Outcome) -> Verdict {
     match outcome {
         Outcome::Reservation { changed: true, .. } | Outcome::Imported(_) => Verdict::Applied,
         // The call came first, or the record came again.

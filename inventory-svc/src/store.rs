@@ -9,7 +9,7 @@
 //! 3. [`save`]: write one net change for each row (T2), the outbox rows after the row locks (R1), the stock last.
 //! 4. Commit, by whoever opened the transaction.
 
-mod events;
+pub mod events;
 mod imports;
 mod lock;
 pub mod reads;

@@ -82,7 +82,9 @@ impl Handler for StockEvents {
     }
 }
 
-fn verdict(outcome: &Outcome) -> Verdict {
+/// What became of an event that was applied with this outcome.
+#[must_use]
+pub fn verdict(outcome: &Outcome) -> Verdict {
     match outcome {
         Outcome::Order { transition: Some(_), .. } => Verdict::Applied,
         Outcome::Order { transition: None, .. } => Verdict::Ignored,

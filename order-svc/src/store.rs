@@ -11,7 +11,7 @@
 //!    row locks, R1).
 //! 4. Commit, by whoever opened the transaction.
 
-mod events;
+pub mod events;
 mod lock;
 pub mod reads;
 mod rows;

@@ -10,7 +10,8 @@ use crate::domain::ledger::Outcome;
 use crate::domain::reservation::{Reservation, ReservedLine, Shortage, Status};
 
 /// The outbox row of an outcome that changed a reservation: every version has exactly one.
-pub(super) fn event_of(outcome: &Outcome, trace: &TraceHeaders) -> Option<OutboxRecord> {
+#[must_use]
+pub fn event_of(outcome: &Outcome, trace: &TraceHeaders) -> Option<OutboxRecord> {
     let Outcome::Reservation { reservation, changed: true } = outcome else { return None };
     let order_id = reservation.order_id.to_string();
     let version = u64::from(reservation.version);

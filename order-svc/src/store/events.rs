@@ -10,7 +10,8 @@ use crate::domain::ledger::Outcome;
 use crate::domain::order::{Order, OrderLine, Status};
 
 /// The outbox row of an outcome that moved an order: every version has exactly one (I3).
-pub(super) fn event_of(outcome: &Outcome, trace: &TraceHeaders) -> Option<OutboxRecord> {
+#[must_use]
+pub fn event_of(outcome: &Outcome, trace: &TraceHeaders) -> Option<OutboxRecord> {
     let Outcome::Order { order, transition: Some(transition), .. } = outcome else { return None };
     let order_id = order.order_id.to_string();
     let customer_id = order.customer_id.to_string();

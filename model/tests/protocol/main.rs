@@ -1,0 +1,4 @@
+//! The checks: [`scenarios`] hold, and each of the [`mutants`] is found.
+
+mod mutants;
+mod scenarios;
