@@ -45,6 +45,8 @@ mod replays;
 #[cfg(test)]
 mod replicas;
 #[cfg(test)]
+mod restarts;
+#[cfg(test)]
 mod same_batch;
 #[cfg(test)]
 mod settings;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::StreamExt as _;
 use proto::orders::v1::OrderStatus;
 use proto::topics;
 use sqlx::PgPool;
@@ -13,6 +14,8 @@ use tests::waiting::seconds;
 
 use crate::support::faults;
 
+/// Records that are produced at the same time.
+const AT_ONCE: usize = 16;
 const TOPICS: [&str; 4] =
     [topics::ORDERS, topics::INVENTORY, topics::ORDERS_DEAD_LETTERS, topics::INVENTORY_DEAD_LETTERS];
 
@@ -22,7 +25,7 @@ async fn rows(database: &PgPool, table: &'static str) -> Vec<String> {
     sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).fetch_all(database).await.unwrap()
 }
 
-/// Everything that redelivery must not change.
+/// Everything that redelivery must not change: rows, and where topics end.
 pub(crate) async fn state(platform: &Platform) -> (Vec<String>, Vec<BTreeMap<i32, i64>>) {
     let (orders, inventory) = (platform.database(Part::Orders), platform.database(Part::Inventory));
     let mut all = Vec::new();
@@ -94,6 +97,40 @@ async fn records_that_come_again_change_nothing() {
         let metrics = service.metrics().await;
         assert_eq!((again(&metrics, "ignored"), again(&metrics, "ok")), (records, 0.0), "every record came again");
     }
+}
+
+#[tokio::test]
+async fn topics_that_are_produced_once_more_change_nothing() {
+    let mut platform = faults().await;
+    let mut shop = platform.shop();
+    let sku = shop.stocked("echo", 20, (11, 0)).await;
+    for _ in 0..4 {
+        shop.place(&[(&sku, 1)]).await;
+        let cancelled = shop.place(&[(&sku, 1)]).await;
+        shop.cancel(&cancelled.order_id, "").await.unwrap();
+        let fulfilled = shop.place(&[(&sku, 1)]).await;
+        shop.fulfil(&fulfilled.order_id).await.unwrap();
+        shop.place(&[(&sku, 1_000)]).await;
+    }
+    let once = audit::whole(&platform, seconds(20)).await;
+    // Who has forgotten what it did asks the database.
+    platform.orders.restart().await;
+    platform.inventory.restart().await;
+    let (tables, _) = state(&platform).await;
+    let letters = audit::dead_letters::count(&platform).await;
+
+    for topic in [topics::ORDERS, topics::INVENTORY] {
+        let records = kafka::read_all(platform.kafka(), topic).await;
+        let again = records.iter().map(|record| kafka::produce(platform.kafka(), topic, record));
+        // Each has a producer of its own.
+        futures::stream::iter(again).buffered(AT_ONCE).collect::<Vec<_>>().await;
+    }
+    let twice = audit::whole(&platform, seconds(30)).await;
+
+    assert_eq!(state(&platform).await.0, tables);
+    assert_eq!(audit::dead_letters::count(&platform).await, letters, "nothing is given up");
+    assert_eq!((twice.orders, twice.events), (once.orders, once.events));
+    assert_eq!(twice.duplicates, once.events + 2 * once.duplicates, "every record came twice");
 }
 
 #[tokio::test]
