@@ -157,6 +157,8 @@ impl Backlog {
     pub(crate) async fn fill(&mut self, shape: Shape, rows: Option<i64>) -> Result<i64> {
         self.connection.execute("begin").await?;
         sqlx::query(shape.fill()).bind(rows).execute(&mut self.connection).await.context("the backlog")?;
+        // As autovacuum would have done long ago; without it the usual relay sorts the whole table for each hundred rows.
+        self.connection.execute(AssertSqlSafe(format!("analyze {}", shape.table()))).await?;
         let last = AssertSqlSafe(format!("select max(id) from {}", shape.table()));
         Ok(sqlx::query_scalar(last).fetch_one(&mut self.connection).await?)
     }

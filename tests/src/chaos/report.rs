@@ -8,6 +8,9 @@ use super::fault::Kind;
 use super::journal::Kept;
 use crate::audit::Found;
 
+/// A fault that lasts less has no throughput of its own.
+const LONG_ENOUGH: Duration = Duration::from_secs(1);
+
 /// What became of a run.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -55,16 +58,12 @@ impl Report {
 
 impl fmt::Display for Suffered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:.1} s, then recovered in {:.2} s; orders/s {:.0} before, {:.0} meanwhile, {:.0} after ({:.2})",
-            self.lasted.as_secs_f64(),
-            self.recovery.as_secs_f64(),
-            self.before,
-            self.meanwhile,
-            self.after,
-            self.ratio()
-        )
+        let Self { recovery, before, after, lasted, meanwhile } = self;
+        write!(f, "recovered in {:.2} s; orders/s {before:.0} before, ", recovery.as_secs_f64())?;
+        if *lasted >= LONG_ENOUGH {
+            write!(f, "{meanwhile:.0} in the {:.1} s of it, ", lasted.as_secs_f64())?;
+        }
+        write!(f, "{after:.0} after it ({:.2})", self.ratio())
     }
 }
 
