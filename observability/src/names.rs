@@ -8,6 +8,12 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 pub const RPC_SERVER_CALL_DURATION: &str = "rpc_server_call_duration_seconds";
 /// Histogram; `rpc_method`, `rpc_response_status_code`, `server_address`.
 pub const RPC_CLIENT_CALL_DURATION: &str = "rpc_client_call_duration_seconds";
+/// Gauge; `server_address`. Not of the contract: 0 closed, 1 open, 2 half open.
+pub const RPC_CLIENT_CIRCUIT_BREAKER_STATE: &str = "rpc_client_circuit_breaker_state";
+/// Gauge; `server_address`. Not of the contract: addresses of a target that are left out because their calls fail.
+pub const RPC_CLIENT_EJECTED_ADDRESSES: &str = "rpc_client_ejected_addresses";
+/// Counter; `rpc_method`, `server_address`, `outcome` (sent, `refused_by_budget`). Not of the contract.
+pub const RPC_CLIENT_RETRIES: &str = "rpc_client_retries_total";
 /// Gauge; `rpc_method`.
 pub const RPC_SERVER_ACTIVE_REQUESTS: &str = "rpc_server_active_requests";
 /// Counter; `messaging_destination_name`, `outcome` (ok, error).
@@ -83,6 +89,9 @@ fn describe_calls() {
         Unit::Seconds,
         "Time from sending a call to the end of its answer, by the configured target."
     );
+    describe_gauge!(RPC_CLIENT_CIRCUIT_BREAKER_STATE, "Circuit breaker of a target: 0 closed, 1 open, 2 half open.");
+    describe_gauge!(RPC_CLIENT_EJECTED_ADDRESSES, "Addresses of a target that are left out because their calls fail.");
+    describe_counter!(RPC_CLIENT_RETRIES, "Attempts to repeat a call, by whether the retry budget had room for them.");
     describe_gauge!(RPC_SERVER_ACTIVE_REQUESTS, "Calls that are being answered.");
     describe_histogram!(
         DB_OPERATION_DURATION,

@@ -13,5 +13,5 @@ mod shop;
 pub use database::{DatabaseSpan, database};
 pub use messaging::{process, send};
 pub use open::{end, fail, internal, link};
-pub use rpc::{client, end_rpc, server};
+pub use rpc::{client, end_rpc, retried, server};
 pub use shop::{set_order, set_status};

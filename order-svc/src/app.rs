@@ -61,8 +61,7 @@ impl Service for OrderService {
         let (waker, news) = (RelayWaker::default(), Arc::new(News::default()));
         let store = OrderStore::new(waker.clone(), Arc::clone(&news), settings.sweep_after);
         let writer = Writer::start(Arc::new(store.clone()), &database, &writing);
-        transport::client::probe::watch(&settings.inventory, "inventory", &runtime.health, &probing);
-        let inventory = InventoryClient::new(transport::client::connect(&settings.inventory));
+        let inventory = InventoryClient::connect(&settings.inventory, &runtime.health, &probing);
         let by_id = Lookup::start(OrderById, &database, &writing);
         let admission = Admission::watch(database.clone(), settings.admission, &probing);
         let orders = Orders::new(database.clone(), writer, by_id, admission, inventory, news, serving.stop_token());

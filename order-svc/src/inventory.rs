@@ -4,12 +4,19 @@ use proto::inventory::v1 as api;
 use proto::inventory::v1::inventory_service_client::InventoryServiceClient;
 use proto::reasons;
 use proto::values::{Money, OrderId, Sku};
+use runtime::health::Health;
+use runtime::tasks::TaskGroup;
 use tonic::{Request, Status};
-use transport::client::ClientStack;
+use transport::client::{self, ClientSettings, ClientStack};
 use transport::deadline::Deadline;
 
 use crate::domain::decide::{Happening, Price};
 use crate::domain::order::{Order, Rejection, Shortage};
+
+/// What may be sent again when it is not known what became of it: inventory knows an order by its id and gives the
+/// first answer again.
+const IDEMPOTENT: [&str; 2] =
+    ["inventory.v1.InventoryService/Reserve", "inventory.v1.InventoryService/CloseReservation"];
 
 /// Calls the inventory service. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -27,9 +34,12 @@ pub enum Closing {
 }
 
 impl InventoryClient {
-    /// Over the client stack.
+    /// Prepares calls and keeps asking for inventory's health, as component `inventory` of this service's own. `tasks`
+    /// are to outlive the calls.
     #[must_use]
-    pub fn new(stack: ClientStack) -> Self {
+    pub fn connect(settings: &ClientSettings, health: &Health, tasks: &TaskGroup) -> Self {
+        let stack = client::connect(settings, &IDEMPOTENT, tasks);
+        client::probe::watch(&stack, "inventory", health, tasks);
         Self { client: InventoryServiceClient::new(stack) }
     }
 

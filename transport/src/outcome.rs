@@ -35,13 +35,18 @@ impl<O: Observer> Pending<O> {
 
     /// Reports the status in the headers of `response`, or the one that its body will end with.
     pub(crate) fn watch(mut self, response: Response<Body>) -> Response<Body> {
-        match status_in(response.headers()).or_else(|| refused_by_http(&response)) {
+        match status_so_far(&response) {
             Some(code) => {
                 self.end(code);
                 response
             }
             None => response.map(|body| Body::new(WatchedBody { body, pending: self })),
         }
+    }
+
+    /// The observer, before the outcome is known.
+    pub(crate) fn observer(&mut self) -> &mut O {
+        self.0.as_mut().expect("it is taken by what ends this, and by nothing else")
     }
 
     fn end(&mut self, code: Code) {
@@ -78,6 +83,11 @@ pub(crate) fn code_name(code: Code) -> &'static str {
         Code::DataLoss => "DATA_LOSS",
         Code::Unauthenticated => "UNAUTHENTICATED",
     }
+}
+
+/// The status that stands in the headers already, because there is no message.
+pub(crate) fn status_so_far(response: &Response<Body>) -> Option<Code> {
+    status_in(response.headers()).or_else(|| refused_by_http(response))
 }
 
 fn status_in(headers: &HeaderMap) -> Option<Code> {

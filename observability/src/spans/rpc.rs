@@ -36,6 +36,14 @@ pub fn end_rpc(context: &Context, code_name: &'static str, is_error: bool) {
     span.end();
 }
 
+/// Notes on a client's span that attempt number `attempt` (from 1) ended with `code_name` and is followed by another. A
+/// call is one span, whatever it takes.
+pub fn retried(context: &Context, attempt: u32, code_name: &'static str) {
+    let attributes =
+        vec![KeyValue::new(RPC_RESPONSE_STATUS_CODE, code_name), KeyValue::new("shop.attempt", i64::from(attempt))];
+    context.span().add_event("retry", attributes);
+}
+
 fn rpc_attributes(method: &str) -> Vec<KeyValue> {
     vec![KeyValue::new(RPC_SYSTEM_NAME, "grpc"), KeyValue::new(RPC_METHOD, method.to_owned())]
 }

@@ -47,9 +47,11 @@ impl<S: Call> Service<Request<Body>> for Limited<S> {
         let Some(time) = read(request.headers()).or(default) else {
             return Box::pin(self.inner.call(request));
         };
+        let deadline = Deadline::after(time);
         write(time, request.headers_mut());
+        deadline.store(request.extensions_mut());
         let answer = self.inner.call(request);
-        Box::pin(limit(answer, Deadline::after(time), Scope::ResponseAndBody, || {
+        Box::pin(limit(answer, deadline, Scope::ResponseAndBody, || {
             Status::deadline_exceeded("no answer within the call's deadline")
         }))
     }

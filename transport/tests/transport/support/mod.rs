@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use proto::orders::v1::order_service_client::OrderServiceClient;
 use proto::orders::v1::order_service_server::{OrderServiceServer, SERVICE_NAME};
 use runtime::health::{Component, Health, Impact};
+use runtime::tasks::{Supervisor, TaskGroup};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -43,8 +44,12 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     pub(crate) async fn start() -> Self {
+        Self::start_at("127.0.0.1:0".parse().unwrap()).await
+    }
+
+    pub(crate) async fn start_at(listen: SocketAddr) -> Self {
         let settings = ServerSettings {
-            listen: "127.0.0.1:0".parse().unwrap(),
+            listen,
             max_message_bytes: MAX_MESSAGE_BYTES,
             max_concurrent_streams: 100,
             keepalive_interval: Duration::from_secs(30),
@@ -120,9 +125,18 @@ impl Service<http::Request<Body>> for BareClient {
     }
 }
 
-/// The client stack on `target`.
+/// The client stack on `target`, without retries.
 pub(crate) fn stack(target: &str) -> OrderServiceClient<ClientStack> {
-    OrderServiceClient::new(connect(&ClientSettings::new(target.parse().unwrap())))
+    OrderServiceClient::new(connected(target, &[]))
+}
+
+/// The client stack on `target`, which may repeat calls of these methods.
+pub(crate) fn connected(target: &str, idempotent: &[&str]) -> ClientStack {
+    let tasks = TaskGroup::new("client", &Supervisor::new());
+    let stack = connect(&ClientSettings::new(target.parse().unwrap()), idempotent, &tasks);
+    // Its tasks end with the test's runtime.
+    std::mem::forget(tasks);
+    stack
 }
 
 /// Waits until `condition` holds; fails after ten seconds.

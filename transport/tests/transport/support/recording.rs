@@ -65,6 +65,16 @@ impl Recording {
         Counter::new(self.telemetry.metrics(), format!("{name}{labels}"))
     }
 
+    pub(crate) fn breaker(&self, server_address: &str) -> Counter {
+        let series = format!(r#"rpc_client_circuit_breaker_state{{server_address="{server_address}"}}"#);
+        Counter::new(self.telemetry.metrics(), series)
+    }
+
+    pub(crate) fn ejected(&self, server_address: &str) -> Counter {
+        let series = format!(r#"rpc_client_ejected_addresses{{server_address="{server_address}"}}"#);
+        Counter::new(self.telemetry.metrics(), series)
+    }
+
     pub(crate) fn active(&self, method: &str) -> Counter {
         let series = format!(r#"rpc_server_active_requests{{rpc_method="{method}"}}"#);
         Counter::new(self.telemetry.metrics(), series)

@@ -31,6 +31,11 @@ impl Seen {
         self.0.lock().unwrap().clone()
     }
 
+    /// Calls so far.
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
     fn add<T>(&self, request: &Request<T>) {
         self.0.lock().unwrap().push(Deadline::of(request).remaining());
     }
@@ -47,6 +52,11 @@ impl OrderService for Stub {
             "missing" => Err(ErrorDomain::ORDERS.not_found(ORDER_NOT_FOUND, "orders.v1.Order", "missing")),
             "panic" => panic!("secret of the handler"),
             "hang" => std::future::pending().await,
+            "away" => Err(ErrorDomain::ORDERS.unavailable("database", Duration::ZERO)),
+            "away-once" if self.0.count() % 2 == 1 => Err(ErrorDomain::ORDERS.unavailable("database", Duration::ZERO)),
+            "overloaded" => Err(ErrorDomain::ORDERS.overloaded(Duration::ZERO)),
+            "come-back" if self.0.count() == 1 => Err(ErrorDomain::ORDERS.overloaded(Duration::from_millis(200))),
+            "never" => Err(never()),
             _ => {
                 tokio::task::yield_now().await;
                 DatabaseSpan::start("get_order", "SELECT orders", &Context::current()).end(None);
@@ -91,6 +101,13 @@ impl OrderService for Stub {
     ) -> Result<Response<Answers<PlaceOrdersResponse>>, Status> {
         Err(ErrorDomain::ORDERS.unimplemented())
     }
+}
+
+/// Says by gRPC's own header that it must not be asked again.
+fn never() -> Status {
+    let mut status = Status::unavailable("away for good");
+    status.metadata_mut().insert("grpc-retry-pushback-ms", "-1".parse().unwrap());
+    status
 }
 
 /// Later than the message before it, which is sent when the stream pauses.
