@@ -84,7 +84,7 @@ pub async fn serve(
             TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(TCP_KEEPALIVE)),
             stop.clone().cancelled_owned(),
         );
-    let reporting = health::follow(reporter, service_names, health.watch(), stop);
+    let reporting = health::follow(reporter, service_names, health.clone(), stop);
     match select(Box::pin(serving), Box::pin(reporting)).await {
         Either::Left((served, _)) => Ok(served?),
         Either::Right(((), serving)) => Ok(serving.await?),

@@ -1,15 +1,15 @@
 //! The server's stack, seen from outside: what callers are told and what telemetry records.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::{Recording, TestServer, eventually};
 use opentelemetry::trace::Status as SpanStatus;
 use proto::orders::v1::{GetOrderRequest, GetOrderResponse, WatchOrderRequest};
 use tonic::client::Grpc;
-use tonic::{Code, Request, Status};
-use tonic_health::pb::HealthCheckRequest;
+use tonic::{Code, Request, Status, Streaming};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_prost::ProstCodec;
 use transport::error::reason_of;
 
@@ -172,6 +172,24 @@ async fn message_over_the_limit_and_bytes_that_are_no_message_are_the_caller_s_f
 }
 
 #[tokio::test]
+async fn health_does_not_flap_with_a_dependency() {
+    let server = TestServer::start().await;
+    server.database.up();
+    let mut client = HealthClient::new(server.channel());
+    let mut watching = client.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    eventually_serving(&mut watching).await;
+    for _ in 0..5 {
+        server.database.down("flapping");
+        tokio::task::yield_now().await;
+        server.database.up();
+    }
+    server.database.down("gone");
+    let begin = Instant::now();
+    assert_eq!(watching.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    assert!(begin.elapsed() > Duration::from_millis(500), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
 async fn reflection_lists_what_is_served_in_both_versions() {
     use tonic_reflection::pb::{v1, v1alpha};
     let server = TestServer::start().await;
@@ -234,6 +252,10 @@ async fn stopping_waits_for_calls_in_flight() {
     assert!(!server.has_stopped());
     assert_eq!(call.await.unwrap().unwrap_err().code(), Code::DeadlineExceeded);
     server.stopped().await;
+}
+
+async fn eventually_serving(watching: &mut Streaming<HealthCheckResponse>) {
+    while watching.message().await.unwrap().unwrap().status() != ServingStatus::Serving {}
 }
 
 /// Calls a method by its path with whatever message.
