@@ -1,5 +1,7 @@
 //! An order service that does what the order id says.
 
+use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,17 +12,26 @@ use opentelemetry::Context;
 use proto::orders::v1::order_service_server::OrderService;
 use proto::orders::v1::{
     CancelOrderRequest, CancelOrderResponse, FulfillOrderRequest, FulfillOrderResponse, GetOrderRequest,
-    GetOrderResponse, ListOrdersRequest, ListOrdersResponse, PlaceOrderRequest, PlaceOrderResponse, PlaceOrdersRequest,
-    PlaceOrdersResponse, WatchOrderRequest, WatchOrderResponse,
+    GetOrderResponse, ListOrdersRequest, ListOrdersResponse, Order, PlaceOrderRequest, PlaceOrderResponse,
+    PlaceOrdersRequest, PlaceOrdersResponse, WatchOrderRequest, WatchOrderResponse,
 };
 use proto::reasons::ORDER_NOT_FOUND;
 use tonic::{Request, Response, Status, Streaming};
 use transport::deadline::Deadline;
 use transport::error::ErrorDomain;
+use transport::server::Principal;
 
-/// What was left of the deadline when each call came in; one entry for each.
+/// What handlers saw of their calls.
 #[derive(Clone, Default)]
-pub(crate) struct Seen(Arc<Mutex<Vec<Duration>>>);
+pub(crate) struct Seen(Arc<Mutex<SeenCalls>>);
+
+#[derive(Default)]
+struct SeenCalls {
+    /// What was left of the deadline; one entry for each call.
+    deadlines: Vec<Duration>,
+    /// One for each connection.
+    peers: HashSet<SocketAddr>,
+}
 
 pub(crate) struct Stub(pub(crate) Seen);
 
@@ -28,12 +39,22 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Seen {
     pub(crate) fn deadlines(&self) -> Vec<Duration> {
-        self.0.lock().unwrap().clone()
+        self.0.lock().unwrap().deadlines.clone()
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.0.lock().unwrap().peers.len()
     }
 
     fn add<T>(&self, request: &Request<T>) {
-        self.0.lock().unwrap().push(Deadline::of(request).remaining());
+        let mut seen = self.0.lock().unwrap();
+        seen.deadlines.push(Deadline::of(request).remaining());
+        seen.peers.extend(request.remote_addr());
     }
+}
+
+fn named(order_id: String) -> GetOrderResponse {
+    GetOrderResponse { order: Some(Order { order_id, ..Order::default() }) }
 }
 
 #[tonic::async_trait]
@@ -47,6 +68,11 @@ impl OrderService for Stub {
             "missing" => Err(ErrorDomain::ORDERS.not_found(ORDER_NOT_FOUND, "orders.v1.Order", "missing")),
             "panic" => panic!("secret of the handler"),
             "hang" => std::future::pending().await,
+            "large" => Ok(Response::new(named("x".repeat(2 * super::MAX_MESSAGE_BYTES)))),
+            "who" => {
+                let principal = request.extensions().get::<Principal>();
+                Ok(Response::new(named(principal.map_or("nobody", Principal::name).to_owned())))
+            }
             _ => {
                 tokio::task::yield_now().await;
                 DatabaseSpan::start("get_order", "SELECT orders", &Context::current()).end(None);
