@@ -11,6 +11,7 @@ use runtime::settings::SettingsReader;
 use runtime::tasks::TaskGroup;
 use tonic::service::Routes;
 use transport::error::ErrorDomain;
+use transport::server::{Authentication, Business};
 
 use crate::events::OrderEvents;
 use crate::grpc::InventoryApi;
@@ -66,11 +67,16 @@ impl Service for InventoryService {
         let items = Lookup::start(ItemBySku, &database, &writing);
         let inventory = Inventory::new(database.clone(), writer, items);
         let api = InventoryServiceServer::new(InventoryApi::new(inventory, stop.clone()))
-            .max_decoding_message_size(settings.server.max_message_bytes);
+            .max_decoding_message_size(settings.server.max_message_bytes)
+            .max_encoding_message_size(settings.server.max_answer_bytes);
+        let business = Business {
+            routes: Routes::new(api),
+            names: &[SERVICE_NAME],
+            domain: ErrorDomain::INVENTORY,
+            authentication: Authentication::default(),
+        };
         serving.spawn("grpc", async move {
-            let routes = Routes::new(api);
-            let domain = ErrorDomain::INVENTORY;
-            transport::server::serve(listener, settings.server, routes, &[SERVICE_NAME], domain, &health, stop).await
+            transport::server::serve(listener, settings.server, business, &health, stop).await
         });
         Ok(Self { serving, consuming, writing, relaying, probing, database })
     }

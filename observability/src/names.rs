@@ -16,6 +16,12 @@ pub const RPC_CLIENT_EJECTED_ADDRESSES: &str = "rpc_client_ejected_addresses";
 pub const RPC_CLIENT_RETRIES: &str = "rpc_client_retries_total";
 /// Gauge; `rpc_method`.
 pub const RPC_SERVER_ACTIVE_REQUESTS: &str = "rpc_server_active_requests";
+/// Gauge; no labels. Not of the contract: unary calls that may be worked on at once.
+pub const RPC_SERVER_CALL_LIMIT: &str = "rpc_server_call_limit";
+/// Gauge; no labels. Not of the contract: unary calls that count against [`RPC_SERVER_CALL_LIMIT`].
+pub const RPC_SERVER_LIMITED_CALLS: &str = "rpc_server_limited_calls";
+/// Counter; `reason` (unauthenticated, `rate_limited`, overloaded, `too_many_streams`). Not of the contract.
+pub const RPC_SERVER_REFUSED_CALLS: &str = "rpc_server_refused_calls_total";
 /// Counter; `messaging_destination_name`, `outcome` (ok, error).
 pub const MESSAGING_SENT_MESSAGES: &str = "messaging_client_sent_messages_total";
 /// Counter; `messaging_destination_name`, `messaging_consumer_group_name`.
@@ -93,6 +99,9 @@ fn describe_calls() {
     describe_gauge!(RPC_CLIENT_EJECTED_ADDRESSES, "Addresses of a target that are left out because their calls fail.");
     describe_counter!(RPC_CLIENT_RETRIES, "Attempts to repeat a call, by whether the retry budget had room for them.");
     describe_gauge!(RPC_SERVER_ACTIVE_REQUESTS, "Calls that are being answered.");
+    describe_gauge!(RPC_SERVER_CALL_LIMIT, "Unary calls that may be worked on at once; follows their time.");
+    describe_gauge!(RPC_SERVER_LIMITED_CALLS, "Unary calls that are worked on, health and reflection excluded.");
+    describe_counter!(RPC_SERVER_REFUSED_CALLS, "Calls that were refused before anything was done, by reason.");
     describe_histogram!(
         DB_OPERATION_DURATION,
         Unit::Seconds,

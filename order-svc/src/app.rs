@@ -11,6 +11,7 @@ use runtime::settings::SettingsReader;
 use runtime::tasks::TaskGroup;
 use tonic::service::Routes;
 use transport::error::ErrorDomain;
+use transport::server::{Authentication, Business};
 
 use crate::admission::Admission;
 use crate::events::StockEvents;
@@ -75,11 +76,16 @@ impl Service for OrderService {
 
         let (health, stop) = (runtime.health, serving.stop_token());
         let api = OrderServiceServer::new(OrderApi::new(orders, stop.clone()))
-            .max_decoding_message_size(settings.server.max_message_bytes);
+            .max_decoding_message_size(settings.server.max_message_bytes)
+            .max_encoding_message_size(settings.server.max_answer_bytes);
+        let business = Business {
+            routes: Routes::new(api),
+            names: &[SERVICE_NAME],
+            domain: ErrorDomain::ORDERS,
+            authentication: Authentication::default(),
+        };
         serving.spawn("grpc", async move {
-            let routes = Routes::new(api);
-            let domain = ErrorDomain::ORDERS;
-            transport::server::serve(listener, settings.server, routes, &[SERVICE_NAME], domain, &health, stop).await
+            transport::server::serve(listener, settings.server, business, &health, stop).await
         });
         Ok(Self { serving, consuming, writing, relaying, probing, database })
     }

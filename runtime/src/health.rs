@@ -104,6 +104,12 @@ impl Health {
         self.shared.publish(&state);
     }
 
+    /// Whether it will not serve again.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.shared.lock().draining
+    }
+
     /// Follows the answer for load balancers; it changes only when the answer does.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Serving> {

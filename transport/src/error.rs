@@ -86,6 +86,12 @@ impl ErrorDomain {
         self.plain(Code::ResourceExhausted, reasons::MESSAGE_TOO_LARGE, text)
     }
 
+    /// RESOURCE_EXHAUSTED: the answer is over the limit.
+    pub fn answer_too_large(self) -> Status {
+        let text = "the answer is larger than this service sends; ask for less at once";
+        self.plain(Code::ResourceExhausted, reasons::MESSAGE_TOO_LARGE, text)
+    }
+
     /// UNAVAILABLE: `dependency` (`database`, `inventory`) is away.
     pub fn unavailable(self, dependency: &'static str, retry_after: Duration) -> Status {
         let metadata = [("dependency", dependency)];

@@ -4,13 +4,25 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use http::{Extensions, Request};
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
+use tonic::body::Body;
 
 /// Stands for every method that no descriptor names, so that callers can't invent label values.
 const OTHER: &str = "_OTHER";
 
 static METHODS: LazyLock<Methods> = LazyLock::new(Methods::from_descriptors);
+
+/// Calls that end work which was begun, and so relieve the platform: they come first when there is too much (O5).
+const END_WORK: [&str; 4] = [
+    "orders.v1.OrderService/CancelOrder",
+    "orders.v1.OrderService/FulfillOrder",
+    "inventory.v1.InventoryService/Reserve",
+    "inventory.v1.InventoryService/CloseReservation",
+];
+/// Packages of what every server has: health and reflection.
+const INFRASTRUCTURE: &str = "grpc.";
 
 /// One method, for the life of the process.
 #[derive(Debug)]
@@ -19,8 +31,23 @@ pub(crate) struct Method {
     pub(crate) name: String,
     /// Position among all methods, for tables of metric handles.
     pub(crate) index: usize,
+    /// How it is admitted.
+    pub(crate) kind: Kind,
     /// Whether either side sends more than one message.
     pub(crate) streams: bool,
+}
+
+/// What a method is to a server that has to choose among calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Health and reflection: always admitted.
+    Infrastructure,
+    /// One message each way.
+    Unary,
+    /// The same, and it finishes what another call began.
+    UnaryThatEndsWork,
+    /// Lasts as long as its caller likes.
+    Stream,
 }
 
 struct Methods {
@@ -35,16 +62,44 @@ pub(crate) fn of_path(path: &str) -> &'static Method {
     &methods.all[index]
 }
 
+/// The method of a request; found out once, by the outermost layer.
+pub(crate) fn of(request: &Request<Body>) -> &'static Method {
+    request.extensions().get::<&'static Method>().copied().unwrap_or_else(|| of_path(request.uri().path()))
+}
+
 /// Every method, `_OTHER` first; each at its `index`.
 pub(crate) fn all() -> &'static [Method] {
     &METHODS.all
 }
 
+impl Method {
+    /// For [`of`].
+    pub(crate) fn store(&'static self, extensions: &mut Extensions) {
+        extensions.insert(self);
+    }
+}
+
+impl Kind {
+    fn of(name: &str, streams: bool) -> Self {
+        if name.starts_with(INFRASTRUCTURE) {
+            Self::Infrastructure
+        } else if streams {
+            Self::Stream
+        } else if END_WORK.contains(&name) {
+            Self::UnaryThatEndsWork
+        } else {
+            Self::Unary
+        }
+    }
+}
+
 impl Methods {
     fn from_descriptors() -> Self {
         // An unknown method is not served: it is answered at once, like a unary call.
-        let mut methods =
-            Self { all: vec![Method { name: OTHER.to_owned(), index: 0, streams: false }], by_path: HashMap::new() };
+        let mut methods = Self {
+            all: vec![Method { name: OTHER.to_owned(), index: 0, kind: Kind::Unary, streams: false }],
+            by_path: HashMap::new(),
+        };
         for descriptors in [
             proto::FILE_DESCRIPTOR_SET,
             tonic_health::pb::FILE_DESCRIPTOR_SET,
@@ -71,7 +126,8 @@ impl Methods {
     fn add(&mut self, name: String, streams: bool) {
         let index = self.all.len();
         self.by_path.insert(format!("/{name}"), index);
-        self.all.push(Method { name, index, streams });
+        let kind = Kind::of(&name, streams);
+        self.all.push(Method { name, index, kind, streams });
     }
 }
 
@@ -95,6 +151,10 @@ mod tests {
             assert_eq!((method.name.as_str(), method.streams), (&path[1..], streams));
             assert_eq!(all()[method.index].name, method.name);
         }
+        for name in END_WORK {
+            assert_eq!(of_path(&format!("/{name}")).kind, Kind::UnaryThatEndsWork, "{name}");
+        }
+        assert_eq!(of_path("/grpc.health.v1.Health/Watch").kind, Kind::Infrastructure);
         assert_eq!(of_path("/orders.v1.OrderService/Nonsense").name, OTHER);
         assert_eq!(of_path("").name, OTHER);
     }

@@ -22,7 +22,7 @@ use crate::outcome::{Observer, Pending, code_name};
 /// The number of gRPC codes, OK to UNAUTHENTICATED.
 const CODES: usize = 17;
 
-/// Records every call that passes.
+/// Records every call of a client that passes.
 #[derive(Clone)]
 pub(crate) struct MetricsLayer(Arc<Handles>);
 
@@ -31,6 +31,10 @@ pub(crate) struct Metrics<S> {
     inner: S,
     handles: Arc<Handles>,
 }
+
+/// `rpc_server_call_duration_seconds` and `rpc_server_active_requests`.
+#[derive(Clone)]
+pub(crate) struct ServerMetrics(Arc<Handles>);
 
 struct Handles {
     side: Side,
@@ -49,22 +53,9 @@ struct MethodHandles {
 }
 
 impl MetricsLayer {
-    /// `rpc_server_call_duration_seconds` and `rpc_server_active_requests`.
-    pub(crate) fn server() -> Self {
-        Self::new(Side::Server)
-    }
-
     /// `rpc_client_call_duration_seconds`, `server_address` being the target as configured.
     pub(crate) fn client(server_address: String) -> Self {
-        Self::new(Side::Client { server_address })
-    }
-
-    fn new(side: Side) -> Self {
-        let methods = method::all()
-            .iter()
-            .map(|_| MethodHandles { durations: std::array::from_fn(|_| OnceLock::new()), active: OnceLock::new() })
-            .collect();
-        Self(Arc::new(Handles { side, methods }))
+        Self(Arc::new(Handles::new(Side::Client { server_address })))
     }
 }
 
@@ -91,13 +82,26 @@ impl<S: Call> Service<Request<Body>> for Metrics<S> {
         let answer = self.inner.call(request);
         Box::pin(async move {
             let Ok(response) = answer.await;
-            Ok(pending.watch(response))
+            Ok(pending.watch(response).map(Body::new))
         })
     }
 }
 
+impl ServerMetrics {
+    /// A call of `method` has come.
+    pub(crate) fn start(&self, method: &'static Method) -> Measurement {
+        Measurement::start(Arc::clone(&self.0), method)
+    }
+}
+
+impl Default for ServerMetrics {
+    fn default() -> Self {
+        Self(Arc::new(Handles::new(Side::Server)))
+    }
+}
+
 /// One call on the clock.
-struct Measurement {
+pub(crate) struct Measurement {
     handles: Arc<Handles>,
     method: &'static Method,
     start: Instant,
@@ -122,6 +126,14 @@ impl Observer for Measurement {
 }
 
 impl Handles {
+    fn new(side: Side) -> Self {
+        let methods = method::all()
+            .iter()
+            .map(|_| MethodHandles { durations: std::array::from_fn(|_| OnceLock::new()), active: OnceLock::new() })
+            .collect();
+        Self { side, methods }
+    }
+
     fn duration(&self, method: &Method, code: Code) -> &Histogram {
         self.methods[method.index].durations[code as usize].get_or_init(|| {
             let mut labels = vec![

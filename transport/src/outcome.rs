@@ -10,10 +10,11 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body::{Frame, SizeHint};
 use opentelemetry::ContextGuard;
-use tonic::body::Body;
 use tonic::{Code, Status};
 
-const GRPC_STATUS: &str = "grpc-status";
+use crate::call::AnswerBody;
+
+pub(crate) const GRPC_STATUS: &str = "grpc-status";
 
 /// Is told once what a call came to.
 pub(crate) trait Observer: Send + Unpin + 'static {
@@ -22,6 +23,18 @@ pub(crate) trait Observer: Send + Unpin + 'static {
     /// Makes the call's trace current while its body is polled.
     fn enter(&self) -> Option<ContextGuard> {
         None
+    }
+}
+
+/// Both are told; the call's trace is that of the first one which has one.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn ended(self, code: Code) {
+        self.0.ended(code);
+        self.1.ended(code);
+    }
+
+    fn enter(&self) -> Option<ContextGuard> {
+        self.0.enter().or_else(|| self.1.enter())
     }
 }
 
@@ -34,14 +47,16 @@ impl<O: Observer> Pending<O> {
     }
 
     /// Reports the status in the headers of `response`, or the one that its body will end with.
-    pub(crate) fn watch(mut self, response: Response<Body>) -> Response<Body> {
-        match status_so_far(&response) {
-            Some(code) => {
-                self.end(code);
-                response
-            }
-            None => response.map(|body| Body::new(WatchedBody { body, pending: self })),
+    pub(crate) fn watch<B>(mut self, response: Response<B>) -> Response<WatchedBody<B, O>> {
+        if let Some(code) = status_so_far(&response) {
+            self.end(code);
         }
+        response.map(|body| WatchedBody { body, pending: self })
+    }
+
+    /// See [`Observer::enter`].
+    pub(crate) fn enter(&self) -> Option<ContextGuard> {
+        self.0.as_ref().and_then(Observer::enter)
     }
 
     /// The observer, before the outcome is known.
@@ -86,7 +101,7 @@ pub(crate) fn code_name(code: Code) -> &'static str {
 }
 
 /// The status that stands in the headers already, because there is no message.
-pub(crate) fn status_so_far(response: &Response<Body>) -> Option<Code> {
+pub(crate) fn status_so_far<B>(response: &Response<B>) -> Option<Code> {
     status_in(response.headers()).or_else(|| refused_by_http(response))
 }
 
@@ -95,16 +110,17 @@ fn status_in(headers: &HeaderMap) -> Option<Code> {
 }
 
 /// What is no gRPC at all is answered with an HTTP status and nothing else.
-fn refused_by_http(response: &Response<Body>) -> Option<Code> {
+fn refused_by_http<B>(response: &Response<B>) -> Option<Code> {
     (response.status() != http::StatusCode::OK).then_some(Code::Unknown)
 }
 
-struct WatchedBody<O: Observer> {
-    body: Body,
+/// A body whose trailers say what the call came to.
+pub(crate) struct WatchedBody<B, O: Observer> {
+    body: B,
     pending: Pending<O>,
 }
 
-impl<O: Observer> http_body::Body for WatchedBody<O> {
+impl<B: AnswerBody, O: Observer> http_body::Body for WatchedBody<B, O> {
     type Data = Bytes;
     type Error = Status;
 
@@ -113,7 +129,7 @@ impl<O: Observer> http_body::Body for WatchedBody<O> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let this = &mut *self;
-        let entered = this.pending.0.as_ref().and_then(Observer::enter);
+        let entered = this.pending.enter();
         let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
         drop(entered);
         match &frame {

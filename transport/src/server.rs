@@ -1,7 +1,9 @@
 //! The gRPC listener of a service: its own services, reflection, health, and the stack around all of them.
 
+mod admit;
 mod explain;
 mod health;
+mod observe;
 mod panic;
 mod settings;
 mod stack;
@@ -18,7 +20,10 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::error::ErrorDomain;
 
+pub use admit::{Authentication, NotAuthenticated, Principal};
 pub use settings::ServerSettings;
+
+use admit::{AdmitSettings, LoadSettings, StreamSettings};
 
 /// Flow control windows in bytes. tonic's 1 MiB for each stream costs that much for each busy connection; on a local
 /// network this is as fast.
@@ -26,8 +31,23 @@ const STREAM_WINDOW: u32 = 256 * 1_024;
 const CONNECTION_WINDOW: u32 = 1_024 * 1_024;
 /// Metadata of one request; hyper's own default is the same, said here because it is a limit.
 const MAX_HEADER_BYTES: u32 = 16 * 1_024;
+/// Replicas that started together don't close all their connections together: by so much their ages differ, either way.
+const AGE_JITTER: f64 = 0.1;
 /// Detects peers that are gone although nothing is sent.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// What a service serves, beside what every server has.
+#[derive(Clone, Debug)]
+pub struct Business {
+    /// Its generated servers.
+    pub routes: Routes,
+    /// Their names, for reflection and health.
+    pub names: &'static [&'static str],
+    /// Whose reasons its errors have.
+    pub domain: ErrorDomain,
+    /// How its callers are authenticated.
+    pub authentication: Authentication,
+}
 
 /// The listener stopped because of an error.
 #[derive(Debug, thiserror::Error)]
@@ -48,8 +68,8 @@ pub async fn bind(settings: &ServerSettings) -> Result<TcpListener, runtime::lis
     runtime::listen::bind("GRPC_LISTEN", settings.listen).await
 }
 
-/// Serves `business` and, beside it, reflection (v1 and v1alpha) and `grpc.health.v1` for "" and each of
-/// `service_names` as `health` says.
+/// Serves `business` and, beside it, reflection (v1 and v1alpha) and `grpc.health.v1` for "" and each of its names as
+/// `health` says.
 ///
 /// When `stop` is cancelled no connection and no call is accepted any more, health watches end, and the future is ready
 /// once all other calls have ended. That can take as long as they like: the caller sets the limit.
@@ -59,20 +79,25 @@ pub async fn bind(settings: &ServerSettings) -> Result<TcpListener, runtime::lis
 pub async fn serve(
     listener: TcpListener,
     settings: ServerSettings,
-    business: Routes,
-    service_names: &'static [&'static str],
-    domain: ErrorDomain,
+    business: Business,
     health: &Health,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
     let (reporter, health_service) = tonic_health::server::health_reporter();
+    let names = business.names;
     let routes = business
+        .routes
         .add_service(health_service)
-        .add_service(reflection(service_names).build_v1()?)
-        .add_service(reflection(service_names).build_v1alpha()?)
+        .add_service(reflection(names).build_v1()?)
+        .add_service(reflection(names).build_v1alpha()?)
         .prepare();
-    let serving = Server::builder()
-        .layer(stack::stack(domain))
+    let mut server = Server::builder();
+    if !settings.max_connection_age.is_zero() {
+        // Without a grace, which would break connections that still have calls.
+        server = server.max_connection_age(jittered(settings.max_connection_age));
+    }
+    let serving = server
+        .layer(stack::stack(business.domain, business.authentication, admission(&settings)))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(settings.max_concurrent_streams)
@@ -84,11 +109,30 @@ pub async fn serve(
             TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(TCP_KEEPALIVE)),
             stop.clone().cancelled_owned(),
         );
-    let reporting = health::follow(reporter, service_names, health.watch(), stop);
+    let reporting = health::follow(reporter, names, health.clone(), stop);
     match select(Box::pin(serving), Box::pin(reporting)).await {
         Either::Left((served, _)) => Ok(served?),
         Either::Right(((), serving)) => Ok(serving.await?),
     }
+}
+
+fn admission(settings: &ServerSettings) -> AdmitSettings {
+    AdmitSettings {
+        load: LoadSettings {
+            min: settings.min_concurrent_calls,
+            max: settings.max_concurrent_calls,
+            wanted: settings.wanted_call_time,
+        },
+        streams: StreamSettings {
+            most: settings.max_open_streams,
+            most_by_caller: settings.max_open_streams_per_caller,
+        },
+        calls_per_second: settings.calls_per_second_per_caller,
+    }
+}
+
+fn jittered(age: Duration) -> Duration {
+    age.mul_f64(1.0 - AGE_JITTER + 2.0 * AGE_JITTER * rand::random::<f64>())
 }
 
 fn reflection(service_names: &'static [&'static str]) -> tonic_reflection::server::Builder<'static> {

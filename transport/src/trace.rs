@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use observability::{propagation, spans};
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::{Context, ContextGuard};
@@ -13,34 +13,26 @@ use tonic::body::Body;
 use tower::{Layer, Service};
 
 use crate::call::{Answer, Call};
-use crate::method;
+use crate::method::{self, Method};
 use crate::outcome::{Observer, Pending, code_name};
 
-/// Opens a span for each call that passes and makes it current for what is below.
+/// Opens a span for each call of a client that passes, makes it current for what is below, and names it in the metadata,
+/// recorded or not.
 #[derive(Clone)]
-pub(crate) struct TraceLayer(Side);
+pub(crate) struct TraceLayer {
+    server_address: Arc<str>,
+}
 
 #[derive(Clone)]
 pub(crate) struct Trace<S> {
     inner: S,
-    side: Side,
-}
-
-#[derive(Clone)]
-enum Side {
-    Server,
-    Client { server_address: Arc<str> },
+    server_address: Arc<str>,
 }
 
 impl TraceLayer {
-    /// Continues the trace that the caller's metadata names, or begins one.
-    pub(crate) fn server() -> Self {
-        Self(Side::Server)
-    }
-
-    /// Continues the current trace and names it in the metadata, recorded or not.
+    /// Continues the current trace.
     pub(crate) fn client(server_address: &str) -> Self {
-        Self(Side::Client { server_address: server_address.into() })
+        Self { server_address: server_address.into() }
     }
 }
 
@@ -48,7 +40,7 @@ impl<S> Layer<S> for TraceLayer {
     type Service = Trace<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Trace { inner, side: self.0.clone() }
+        Trace { inner, server_address: Arc::clone(&self.server_address) }
     }
 }
 
@@ -63,38 +55,32 @@ impl<S: Call> Service<Request<Body>> for Trace<S> {
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let method = method::of_path(request.uri().path());
-        let context = match &self.side {
-            Side::Server => spans::server(&method.name, &propagation::extract(request.headers())),
-            Side::Client { server_address } => {
-                let context = spans::client(&method.name, server_address, &Context::current());
-                propagation::inject(&context, request.headers_mut());
-                context
-            }
-        };
-        let pending = Pending::new(OpenSpan { context: context.clone(), is_error: self.side.errors() });
+        let context = spans::client(&method.name, &self.server_address, &Context::current());
+        propagation::inject(&context, request.headers_mut());
+        let pending = Pending::new(OpenSpan { context: context.clone(), is_error: is_client_error });
         let attached = context.clone().attach();
         let answer = self.inner.call(request);
         drop(attached);
         let answer = async move {
             let Ok(response) = answer.await;
-            Ok(pending.watch(response))
+            Ok(pending.watch(response).map(Body::new))
         };
         Box::pin(answer.with_context(context))
     }
 }
 
-impl Side {
-    fn errors(&self) -> fn(Code) -> bool {
-        match self {
-            Self::Server => is_server_error,
-            Self::Client { .. } => is_client_error,
-        }
-    }
-}
-
-struct OpenSpan {
+/// The span of one call.
+pub(crate) struct OpenSpan {
     context: Context,
     is_error: fn(Code) -> bool,
+}
+
+impl OpenSpan {
+    /// Of a call that has come: continues the trace that its metadata names, or begins one.
+    pub(crate) fn server(method: &Method, headers: &HeaderMap) -> Self {
+        let context = spans::server(&method.name, &propagation::extract(headers));
+        Self { context, is_error: is_server_error }
+    }
 }
 
 impl Observer for OpenSpan {

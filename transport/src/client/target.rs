@@ -140,7 +140,7 @@ impl Service<Request<Body>> for Target {
                 Err(error) => transport_failure(&error).into_http(),
             };
             response.extensions_mut().insert(At(id));
-            Ok(pending.watch(response))
+            Ok(pending.watch(response).map(Body::new))
         })
     }
 }

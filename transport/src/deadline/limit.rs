@@ -1,17 +1,19 @@
 //! Ending what takes too long.
 
 use std::convert::Infallible;
+use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body::{Frame, SizeHint};
-use tokio::time::Sleep;
+use tokio::time::{Sleep, sleep_until};
 use tonic::Status;
 use tonic::body::Body;
 
 use super::Deadline;
+use crate::call::AnswerBody;
 
 /// What the deadline covers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,42 +24,116 @@ pub(crate) enum Scope {
     ResponseAndBody,
 }
 
-/// Runs `answer` until `deadline`, then drops it and answers `expired`.
-///
-/// tonic has timers for the same header, which answer CANCELLED: a server's outside of all layers, a channel's inside.
-/// This one wins: it starts when this function is called, before either, and is looked at before the answer.
+/// What a call is answered whose time is over.
+pub(crate) trait Expired: Send + Unpin + 'static {
+    fn status(&self) -> Status;
+}
+
+impl<F: Fn() -> Status + Send + Unpin + 'static> Expired for F {
+    fn status(&self) -> Status {
+        self()
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// Runs `answer` until the deadline, then answers in its place.
+    ///
+    /// tonic has timers for the same header, which answer CANCELLED: a server's outside of all layers, a channel's
+    /// inside. This one wins: it starts when it is made, before either, and is looked at before the answer.
+    pub(crate) struct Limit<F, E> {
+        #[pin]
+        answer: F,
+        #[pin]
+        timer: Sleep,
+        scope: Scope,
+        expired: Option<E>,
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// Runs `answer` without a deadline, for a caller that wants the same kind of body.
+    pub(crate) struct Unlimited<F, E> {
+        #[pin]
+        answer: F,
+        kind: PhantomData<fn() -> E>,
+    }
+}
+
+/// A body that ends when the time is over.
+#[derive(Default)]
+pub(crate) enum LimitedBody<B, E> {
+    /// No deadline, or the call was done before it.
+    Unlimited(B),
+    Limited(B, Pin<Box<Sleep>>, E),
+    /// The time was over; the body is gone.
+    #[default]
+    Ended,
+}
+
+/// [`Limit`] for a response whose body is boxed.
 pub(crate) fn limit<F>(
     answer: F,
     deadline: Deadline,
     scope: Scope,
-    expired: impl FnOnce() -> Status + Send + Unpin + 'static,
+    expired: impl Expired,
 ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send
 where
     F: Future<Output = Result<Response<Body>, Infallible>> + Send,
 {
-    let mut timer = Box::pin(tokio::time::sleep_until(deadline.instant()));
+    let limited = Limit::new(answer, deadline, scope, expired);
     async move {
-        tokio::select! {
-            biased;
-            () = &mut timer => Ok(expired().into_http()),
-            Ok(response) = answer => Ok(match scope {
-                Scope::Response => response,
-                Scope::ResponseAndBody => {
-                    response.map(|body| Body::new(LimitedBody { body: Some(body), timer, expired: Some(expired) }))
-                }
-            }),
-        }
+        let Ok(response) = limited.await;
+        Ok(response.map(Body::new))
     }
 }
 
-/// A body that ends with `expired` as its trailers when the time is over. `body` is gone from then on.
-struct LimitedBody<E> {
-    body: Option<Body>,
-    timer: Pin<Box<Sleep>>,
-    expired: Option<E>,
+impl<F, E> Limit<F, E> {
+    pub(crate) fn new(answer: F, deadline: Deadline, scope: Scope, expired: E) -> Self {
+        Self { answer, timer: sleep_until(deadline.instant()), scope, expired: Some(expired) }
+    }
 }
 
-impl<E: FnOnce() -> Status + Unpin> http_body::Body for LimitedBody<E> {
+impl<F, B, E> Future for Limit<F, E>
+where
+    F: Future<Output = Result<Response<B>, Infallible>>,
+    B: AnswerBody,
+    E: Expired,
+{
+    type Output = Result<Response<LimitedBody<B, E>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if this.timer.as_mut().poll(context).is_ready() {
+            let expired = this.expired.take().expect("a future is not polled after it was ready");
+            return Poll::Ready(Ok(expired.status().into_http()));
+        }
+        let Ok(response) = ready!(this.answer.poll(context));
+        let limit = this.expired.take().filter(|_| *this.scope == Scope::ResponseAndBody);
+        Poll::Ready(Ok(response.map(|body| match limit {
+            Some(expired) => LimitedBody::Limited(body, Box::pin(sleep_until(this.timer.deadline())), expired),
+            None => LimitedBody::Unlimited(body),
+        })))
+    }
+}
+
+impl<F, E> Unlimited<F, E> {
+    pub(crate) fn new(answer: F) -> Self {
+        Self { answer, kind: PhantomData }
+    }
+}
+
+impl<F, B, E> Future for Unlimited<F, E>
+where
+    F: Future<Output = Result<Response<B>, Infallible>>,
+{
+    type Output = Result<Response<LimitedBody<B, E>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().answer.poll(context).map_ok(|response| response.map(LimitedBody::Unlimited))
+    }
+}
+
+impl<B: AnswerBody, E: Expired> http_body::Body for LimitedBody<B, E> {
     type Data = Bytes;
     type Error = Status;
 
@@ -65,28 +141,31 @@ impl<E: FnOnce() -> Status + Unpin> http_body::Body for LimitedBody<E> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let this = &mut *self;
-        let Some(body) = &mut this.body else { return Poll::Ready(None) };
-        // First, so that a stream that always has something to send ends too.
-        if this.timer.as_mut().poll(context).is_pending() {
-            return Pin::new(body).poll_frame(context);
-        }
-        this.body = None;
-        let trailers = this.expired.take().map(|expired| trailers_of(&expired()));
-        Poll::Ready(trailers.map(|trailers| trailers.map(Frame::trailers)))
+        let status = match &mut *self {
+            Self::Unlimited(body) => return Pin::new(body).poll_frame(context),
+            // The timer first, so that a stream that always has something to send ends too.
+            Self::Limited(body, timer, expired) => match timer.as_mut().poll(context) {
+                Poll::Pending => return Pin::new(body).poll_frame(context),
+                Poll::Ready(()) => expired.status(),
+            },
+            Self::Ended => return Poll::Ready(None),
+        };
+        *self = Self::Ended;
+        let mut trailers = HeaderMap::new();
+        Poll::Ready(Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
+        match self {
+            Self::Unlimited(body) | Self::Limited(body, ..) => body.is_end_stream(),
+            Self::Ended => true,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map(Body::size_hint).unwrap_or_default()
+        match self {
+            Self::Unlimited(body) | Self::Limited(body, ..) => body.size_hint(),
+            Self::Ended => SizeHint::with_exact(0),
+        }
     }
-}
-
-fn trailers_of(status: &Status) -> Result<HeaderMap, Status> {
-    let mut trailers = HeaderMap::new();
-    status.add_header(&mut trailers)?;
-    Ok(trailers)
 }

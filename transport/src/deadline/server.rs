@@ -3,12 +3,15 @@
 use std::convert::Infallible;
 use std::task::{Context, Poll};
 
+use futures::future::Either;
 use http::{Request, Response};
+use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use super::{DEFAULT, Deadline, Scope, limit, read};
-use crate::call::{Answer, Call};
+use super::limit::{Expired, Limit, LimitedBody, Unlimited};
+use super::{DEFAULT, Deadline, Scope, read};
+use crate::call::AnswerBody;
 use crate::error::ErrorDomain;
 use crate::method;
 
@@ -31,25 +34,36 @@ impl<S> Layer<S> for DeadlineLayer {
     }
 }
 
-impl<S: Call> Service<Request<Body>> for Limited<S> {
-    type Response = Response<Body>;
+impl<S, B> Service<Request<Body>> for Limited<S>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
+    B: AnswerBody,
+{
+    type Response = Response<LimitedBody<B, ErrorDomain>>;
     type Error = Infallible;
-    type Future = Answer;
+    type Future = Either<Limit<S::Future, ErrorDomain>, Unlimited<S::Future, ErrorDomain>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let method = method::of_path(request.uri().path());
-        let (default, scope) =
-            if method.streams { (None, Scope::ResponseAndBody) } else { (Some(DEFAULT), Scope::Response) };
+        let (default, scope) = if method::of(&request).streams {
+            (None, Scope::ResponseAndBody)
+        } else {
+            (Some(DEFAULT), Scope::Response)
+        };
         let Some(time) = read(request.headers()).or(default) else {
-            return Box::pin(self.inner.call(request));
+            return Either::Right(Unlimited::new(self.inner.call(request)));
         };
         let deadline = Deadline::after(time);
         deadline.store(request.extensions_mut());
-        let domain = self.domain;
-        Box::pin(limit(self.inner.call(request), deadline, scope, move || domain.deadline_exceeded()))
+        Either::Left(Limit::new(self.inner.call(request), deadline, scope, self.domain))
+    }
+}
+
+impl Expired for ErrorDomain {
+    fn status(&self) -> Status {
+        self.deadline_exceeded()
     }
 }

@@ -1,41 +1,56 @@
-//! `grpc.health.v1`, as the service's own health says.
+//! `grpc.health.v1`, as the service's own health says, damped. `/readyz` is not: it is for people who want to know why.
 
-use runtime::health::Serving;
-use tokio::sync::watch;
+mod damper;
+
+use runtime::health::{Health, Serving};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use damper::{Damper, Step};
+
 /// The name of the server as a whole in the health protocol.
 const WHOLE_SERVER: &str = "";
 
-/// Reports every change until `stop`; then ends the streams of those who watch, which would otherwise keep the server
-/// from stopping.
+/// Reports every change that lasts until `stop`; then ends the streams of those who watch, which would otherwise keep the
+/// server from stopping.
 pub(super) async fn follow(
     mut reporter: HealthReporter,
     service_names: &[&'static str],
-    mut health: watch::Receiver<Serving>,
+    health: Health,
     stop: CancellationToken,
 ) {
     let names = || service_names.iter().copied().chain([WHOLE_SERVER]);
+    let (mut changes, mut damper) = (health.watch(), Damper::default());
     loop {
-        let status = match *health.borrow_and_update() {
-            Serving::Serving => ServingStatus::Serving,
-            Serving::NotServing => ServingStatus::NotServing,
+        let serving = *changes.borrow_and_update();
+        let look_again = match damper.look(serving, health.is_draining(), Instant::now()) {
+            Step::Rest => None,
+            Step::Wait(until) => Some(until),
+            Step::Report(serving) => {
+                for name in names() {
+                    reporter.set_service_status(name, status_of(serving)).await;
+                }
+                None
+            }
         };
-        for name in names() {
-            reporter.set_service_status(name, status).await;
-        }
         tokio::select! {
-            // Both branches are cancel-safe: neither takes anything before it is chosen.
+            // All branches are cancel-safe: none takes anything before it is chosen.
             () = stop.cancelled() => break,
-            changed = health.changed() => if changed.is_err() {
-                stop.cancelled().await;
-                break;
-            },
+            () = sleep_until(look_again.unwrap_or_else(Instant::now)), if look_again.is_some() => {}
+            // `health` is alive here, so the channel is open.
+            _ = changes.changed() => {}
         }
     }
     for name in names() {
         reporter.clear_service_status(name).await;
+    }
+}
+
+fn status_of(serving: Serving) -> ServingStatus {
+    match serving {
+        Serving::Serving => ServingStatus::Serving,
+        Serving::NotServing => ServingStatus::NotServing,
     }
 }

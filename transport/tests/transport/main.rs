@@ -1,6 +1,8 @@
 //! The two stacks over real connections on this machine.
 
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod resilience;

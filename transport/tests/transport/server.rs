@@ -1,17 +1,18 @@
 //! The server's stack, seen from outside: what callers are told and what telemetry records.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::{Recording, TestServer, eventually};
 use opentelemetry::trace::Status as SpanStatus;
-use proto::orders::v1::{GetOrderRequest, GetOrderResponse, WatchOrderRequest};
+use proto::orders::v1::{GetOrderRequest, GetOrderResponse, WatchOrderRequest, WatchOrderResponse};
 use tonic::client::Grpc;
-use tonic::{Code, Request, Status};
-use tonic_health::pb::HealthCheckRequest;
+use tonic::{Code, Request, Status, Streaming};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_prost::ProstCodec;
 use transport::error::reason_of;
+use transport::server::Authentication;
 
 const GET: &str = "orders.v1.OrderService/GetOrder";
 const WATCH: &str = "orders.v1.OrderService/WatchOrder";
@@ -118,6 +119,28 @@ async fn passed_deadline_is_deadline_exceeded_to_the_caller_and_to_metrics() {
 }
 
 #[tokio::test]
+async fn deadline_of_a_millisecond_is_deadline_exceeded_each_time() {
+    let recording = Recording::start().await;
+    let server = TestServer::start().await;
+    let (unary, stream) =
+        (recording.server_calls(GET, "DEADLINE_EXCEEDED"), recording.server_calls(WATCH, "DEADLINE_EXCEEDED"));
+    let mut client = server.bare_orders().await;
+    for _ in 0..50 {
+        let mut request = Request::new(get("hang"));
+        request.metadata_mut().insert("grpc-timeout", "1m".parse().unwrap());
+        assert_eq!(client.get_order(request).await.unwrap_err().code(), Code::DeadlineExceeded);
+        let mut request = Request::new(watch("hang"));
+        request.metadata_mut().insert("grpc-timeout", "1m".parse().unwrap());
+        let code = match client.watch_order(request).await {
+            Ok(answer) => end_of(answer.into_inner()).await,
+            Err(status) => status.code(),
+        };
+        assert_eq!(code, Code::DeadlineExceeded);
+    }
+    eventually("all are counted", || (unary.grown(), stream.grown()) == (50.0, 50.0)).await;
+}
+
+#[tokio::test]
 async fn stream_ends_at_its_deadline_if_it_has_one() {
     let recording = Recording::start().await;
     let server = TestServer::start().await;
@@ -169,6 +192,52 @@ async fn message_over_the_limit_and_bytes_that_are_no_message_are_the_caller_s_f
     let other_message = prost_types::Duration { seconds: 5, nanos: 0 };
     let status = raw(&server, &format!("/{GET}"), other_message).await.unwrap_err();
     assert_eq!(told(&status), (Code::InvalidArgument, Some("MALFORMED_MESSAGE".to_owned())));
+}
+
+#[tokio::test]
+async fn answer_over_the_limit_is_refused_with_a_reason_in_its_trailers() {
+    let recording = Recording::start().await;
+    let server = TestServer::start().await;
+    let exhausted = recording.server_calls(GET, "RESOURCE_EXHAUSTED");
+    let status = server.orders().get_order(get("large")).await.unwrap_err();
+    assert_eq!(told(&status), (Code::ResourceExhausted, Some("MESSAGE_TOO_LARGE".to_owned())));
+    eventually("it is counted", || exhausted.grown() == 1.0).await;
+}
+
+#[tokio::test]
+async fn old_connection_is_replaced_and_no_call_fails_that_is_tried_again() {
+    let _recording = Recording::start().await;
+    let server = TestServer::start_with(Authentication::default(), |settings| {
+        settings.max_connection_age = Duration::from_millis(200);
+    })
+    .await;
+    let mut client = server.orders();
+    let begin = Instant::now();
+    while server.seen.connections() < 4 {
+        assert!(begin.elapsed() < Duration::from_secs(10), "{} connections", server.seen.connections());
+        if client.get_order(get("any")).await.is_err() {
+            client.get_order(get("any")).await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn health_does_not_flap_with_a_dependency() {
+    let server = TestServer::start().await;
+    server.database.up();
+    let mut client = HealthClient::new(server.channel());
+    let mut watching = client.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    eventually_serving(&mut watching).await;
+    for _ in 0..5 {
+        server.database.down("flapping");
+        tokio::task::yield_now().await;
+        server.database.up();
+    }
+    server.database.down("gone");
+    let begin = Instant::now();
+    assert_eq!(watching.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    assert!(begin.elapsed() > Duration::from_millis(500), "{:?}", begin.elapsed());
 }
 
 #[tokio::test]
@@ -234,6 +303,20 @@ async fn stopping_waits_for_calls_in_flight() {
     assert!(!server.has_stopped());
     assert_eq!(call.await.unwrap().unwrap_err().code(), Code::DeadlineExceeded);
     server.stopped().await;
+}
+
+async fn end_of(mut stream: Streaming<WatchOrderResponse>) -> Code {
+    loop {
+        match stream.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => return Code::Ok,
+            Err(status) => return status.code(),
+        }
+    }
+}
+
+async fn eventually_serving(watching: &mut Streaming<HealthCheckResponse>) {
+    while watching.message().await.unwrap().unwrap().status() != ServingStatus::Serving {}
 }
 
 /// Calls a method by its path with whatever message.

@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use proto::orders::v1::order_service_client::OrderServiceClient;
 use proto::orders::v1::order_service_server::{OrderServiceServer, SERVICE_NAME};
 use runtime::health::{Component, Health, Impact};
+use runtime::settings::SettingsReader;
 use runtime::tasks::{Supervisor, TaskGroup};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -24,7 +25,7 @@ use tonic::transport::{Channel, Endpoint};
 use tower::Service;
 use transport::client::{ClientSettings, ClientStack, connect};
 use transport::error::ErrorDomain;
-use transport::server::{ServeError, ServerSettings, bind, serve};
+use transport::server::{Authentication, Business, ServeError, ServerSettings, bind, serve};
 
 pub(crate) use recording::Recording;
 pub(crate) use stub::{Seen, Stub};
@@ -44,27 +45,31 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     pub(crate) async fn start() -> Self {
-        Self::start_at("127.0.0.1:0".parse().unwrap()).await
+        Self::start_with(Authentication::default(), |_| {}).await
     }
 
-    pub(crate) async fn start_at(listen: SocketAddr) -> Self {
-        let settings = ServerSettings {
-            listen,
-            max_message_bytes: MAX_MESSAGE_BYTES,
-            max_concurrent_streams: 100,
-            keepalive_interval: Duration::from_secs(30),
-            keepalive_timeout: Duration::from_secs(10),
-        };
+    /// With other settings than the defaults.
+    pub(crate) async fn start_with(authentication: Authentication, set: impl FnOnce(&mut ServerSettings)) -> Self {
+        let mut settings = ServerSettings::read(&mut SettingsReader::without_values(), "127.0.0.1:0");
+        settings.max_message_bytes = MAX_MESSAGE_BYTES;
+        settings.max_answer_bytes = MAX_MESSAGE_BYTES;
+        set(&mut settings);
         let listener = bind(&settings).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (health, seen, stop) = (Health::new(), Seen::default(), CancellationToken::new());
         let database = health.component("database", Impact::Required);
-        let orders = OrderServiceServer::new(Stub(seen.clone())).max_decoding_message_size(settings.max_message_bytes);
+        let orders = OrderServiceServer::new(Stub(seen.clone()))
+            .max_decoding_message_size(settings.max_message_bytes)
+            .max_encoding_message_size(settings.max_answer_bytes);
+        let business = Business {
+            routes: Routes::new(orders),
+            names: &[SERVICE_NAME],
+            domain: ErrorDomain::ORDERS,
+            authentication,
+        };
         let (serving_health, serving_stop) = (health.clone(), stop.clone());
-        let task = tokio::spawn(async move {
-            let routes = Routes::new(orders);
-            serve(listener, settings, routes, &[SERVICE_NAME], ErrorDomain::ORDERS, &serving_health, serving_stop).await
-        });
+        let task =
+            tokio::spawn(async move { serve(listener, settings, business, &serving_health, serving_stop).await });
         Self { address, health, database, seen, stop, task: Some(task) }
     }
 

@@ -75,6 +75,11 @@ impl Recording {
         Counter::new(self.telemetry.metrics(), series)
     }
 
+    /// Calls refused so far, by reason.
+    pub(crate) fn refused(&self, reason: &str) -> Counter {
+        Counter::new(self.telemetry.metrics(), format!(r#"rpc_server_refused_calls_total{{reason="{reason}"}}"#))
+    }
+
     pub(crate) fn active(&self, method: &str) -> Counter {
         let series = format!(r#"rpc_server_active_requests{{rpc_method="{method}"}}"#);
         Counter::new(self.telemetry.metrics(), series)

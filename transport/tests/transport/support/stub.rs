@@ -1,5 +1,7 @@
 //! An order service that does what the order id says.
 
+use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,17 +12,26 @@ use opentelemetry::Context;
 use proto::orders::v1::order_service_server::OrderService;
 use proto::orders::v1::{
     CancelOrderRequest, CancelOrderResponse, FulfillOrderRequest, FulfillOrderResponse, GetOrderRequest,
-    GetOrderResponse, ListOrdersRequest, ListOrdersResponse, PlaceOrderRequest, PlaceOrderResponse, PlaceOrdersRequest,
-    PlaceOrdersResponse, WatchOrderRequest, WatchOrderResponse,
+    GetOrderResponse, ListOrdersRequest, ListOrdersResponse, Order, PlaceOrderRequest, PlaceOrderResponse,
+    PlaceOrdersRequest, PlaceOrdersResponse, WatchOrderRequest, WatchOrderResponse,
 };
 use proto::reasons::ORDER_NOT_FOUND;
 use tonic::{Request, Response, Status, Streaming};
 use transport::deadline::Deadline;
 use transport::error::ErrorDomain;
+use transport::server::Principal;
 
-/// What was left of the deadline when each call came in; one entry for each.
+/// What handlers saw of their calls.
 #[derive(Clone, Default)]
-pub(crate) struct Seen(Arc<Mutex<Vec<Duration>>>);
+pub(crate) struct Seen(Arc<Mutex<SeenCalls>>);
+
+#[derive(Default)]
+struct SeenCalls {
+    /// What was left of the deadline; one entry for each call.
+    deadlines: Vec<Duration>,
+    /// One for each connection.
+    peers: HashSet<SocketAddr>,
+}
 
 pub(crate) struct Stub(pub(crate) Seen);
 
@@ -28,17 +39,27 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Seen {
     pub(crate) fn deadlines(&self) -> Vec<Duration> {
-        self.0.lock().unwrap().clone()
+        self.0.lock().unwrap().deadlines.clone()
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.0.lock().unwrap().peers.len()
     }
 
     /// Calls so far.
     pub(crate) fn count(&self) -> usize {
-        self.0.lock().unwrap().len()
+        self.0.lock().unwrap().deadlines.len()
     }
 
     fn add<T>(&self, request: &Request<T>) {
-        self.0.lock().unwrap().push(Deadline::of(request).remaining());
+        let mut seen = self.0.lock().unwrap();
+        seen.deadlines.push(Deadline::of(request).remaining());
+        seen.peers.extend(request.remote_addr());
     }
+}
+
+fn named(order_id: String) -> GetOrderResponse {
+    GetOrderResponse { order: Some(Order { order_id, ..Order::default() }) }
 }
 
 #[tonic::async_trait]
@@ -57,6 +78,11 @@ impl OrderService for Stub {
             "overloaded" => Err(ErrorDomain::ORDERS.overloaded(Duration::ZERO)),
             "come-back" if self.0.count() == 1 => Err(ErrorDomain::ORDERS.overloaded(Duration::from_millis(200))),
             "never" => Err(never()),
+            "large" => Ok(Response::new(named("x".repeat(2 * super::MAX_MESSAGE_BYTES)))),
+            "who" => {
+                let principal = request.extensions().get::<Principal>();
+                Ok(Response::new(named(principal.map_or("nobody", Principal::name).to_owned())))
+            }
             _ => {
                 tokio::task::yield_now().await;
                 DatabaseSpan::start("get_order", "SELECT orders", &Context::current()).end(None);
