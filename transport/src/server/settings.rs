@@ -60,7 +60,7 @@ impl ServerSettings {
             ),
             min_concurrent_calls: reader.value(
                 "GRPC_MIN_CONCURRENT_CALLS",
-                "100",
+                "500",
                 "unary calls that are worked on at once, however long they take",
             ),
             max_concurrent_calls: reader.value(
