@@ -19,6 +19,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use observability::names;
 use postgres::Database;
 use runtime::tasks::TaskGroup;
 use tokio::sync::{Notify, watch};
@@ -77,6 +78,9 @@ impl Relay {
         notification::listen(database.clone(), waker.clone(), leading.clone(), stop.clone(), tasks);
         let lead = Leader { settings, source, database, waker, mark, stop: stop.clone() };
         tasks.spawn("relay", async move {
+            // There from the start, so that "nobody leads" is a 0 and not a series that is missing.
+            let gauge = metrics::gauge!(names::RELAY_LEADER);
+            gauge.set(0.0);
             tokio::select! {
                 () = schema_ready.cancelled() => {}
                 () = stop.cancelled() => return Ok::<(), Infallible>(()),
@@ -89,6 +93,7 @@ impl Relay {
                 if let Some(mut leadership) = leadership {
                     tracing::info!("this replica's relay leads");
                     say_leading.send_replace(true);
+                    gauge.set(1.0);
                     let publishing = lead.publish_until_stopped();
                     tokio::select! {
                         () = publishing => leadership.release().await,
@@ -97,6 +102,7 @@ impl Relay {
                         () = lead.patience_after_stop() => tracing::info!("the relay leaves records for the next one"),
                     }
                     say_leading.send_replace(false);
+                    gauge.set(0.0);
                 }
             }
             Ok(())

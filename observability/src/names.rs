@@ -48,6 +48,8 @@ pub const ORDER_COMPLETION: &str = "order_completion_seconds";
 pub const OUTBOX_PENDING_MESSAGES: &str = "outbox_pending_messages";
 /// Gauge; no labels.
 pub const OUTBOX_OLDEST_MESSAGE_AGE: &str = "outbox_oldest_message_age_seconds";
+/// Gauge; no labels. Not of the contract: 1 while this replica's relay leads, so the sum over a service's replicas is 1.
+pub const RELAY_LEADER: &str = "relay_leader";
 /// Gauge; `messaging_destination_name`, `partition`.
 pub const KAFKA_CONSUMER_LAG: &str = "kafka_consumer_lag_messages";
 /// Counter; `messaging_destination_name`, `reason`.
@@ -123,6 +125,7 @@ fn describe_messages() {
         Unit::Seconds,
         "Age of the oldest event that waits to be published; 0 except from the leading relay."
     );
+    describe_gauge!(RELAY_LEADER, "1 while this replica's relay leads, else 0.");
     describe_gauge!(KAFKA_CONSUMER_LAG, "Records behind the end of a partition; 0 once it is another consumer's.");
     describe_counter!(
         KAFKA_CONSUMER_POSITION_RESETS,
