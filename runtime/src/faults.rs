@@ -111,10 +111,13 @@ pub fn makes(_: Mistake) -> bool {
 mod on_demand {
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicI64, Ordering};
+    use std::time::Duration;
 
     use rustix::process::{Signal, getpid, kill_process};
 
     use super::{Mistake, Point};
+
+    const UNTIL_IT_TAKES_EFFECT: Duration = Duration::from_millis(100);
 
     static FAULTS: LazyLock<Faults> = LazyLock::new(|| match std::env::var("FAULTS") {
         Ok(list) => Faults::parse(&list),
@@ -140,6 +143,8 @@ mod on_demand {
         for end in FAULTS.ends.iter().filter(|end| end.point == point) {
             if end.left.fetch_sub(1, Ordering::Relaxed) == 1 {
                 kill_process(getpid(), end.signal).expect("a process may signal itself");
+                // The signal stops all threads, but not at once: this one goes no further before.
+                std::thread::sleep(UNTIL_IT_TAKES_EFFECT);
             }
         }
     }

@@ -58,7 +58,7 @@ pub(crate) async fn wake_a_zombie(platform: &mut Platform, with: &str) -> Result
     eventually(seconds(30), async || {
         let gave_up = zombie.metrics().await.sum("dead_letters_total", &[]) > 0.0;
         let was_fenced = zombie.log().contains("the stored position was moved by another consumer");
-        ensure!(gave_up || was_fenced, "the zombie does not go on");
+        ensure!(gave_up || was_fenced, "the zombie does not go on:\n{}", zombie.last_lines());
         Ok(())
     })
     .await;
