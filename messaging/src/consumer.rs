@@ -16,7 +16,6 @@
 //! something to read, is built anew.
 
 mod assignment;
-mod pace;
 mod partition_batch;
 mod poll_loop;
 mod positions;

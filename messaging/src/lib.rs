@@ -33,6 +33,7 @@ pub mod dead_letter;
 mod headers;
 pub mod kafka_probe;
 pub mod outbox;
+mod pace;
 pub mod recent;
 pub mod record;
 pub mod relay;

@@ -29,13 +29,8 @@ use tokio_util::sync::CancellationToken;
 use self::leadership::Leadership;
 use self::low_water::ShownMark;
 use self::publish::{Publisher, Round, Suspects};
-use crate::{KafkaSettings, topics};
+use crate::{KafkaSettings, pace, topics};
 
-/// After a round that published something, the relay rests as long as the round took: then it takes half of the time at
-/// most, whatever else the machine does. A round costs its requests and statements whatever it carries, so on a busy
-/// machine events go in fewer and larger ones, and on one that is not each goes within some milliseconds.
-const SHORTEST_REST: Duration = Duration::from_millis(5);
-const LONGEST_REST: Duration = Duration::from_millis(50);
 /// Pause after a round that failed; brokers that are away are asked again by librdkafka itself.
 const BACK_OFF: Duration = Duration::from_millis(500);
 /// How long a round may go on after the stop.
@@ -153,7 +148,7 @@ impl Leader {
                 Round::AllDone { published } => {
                     publisher = Some(ready);
                     if published > 0 {
-                        tokio::time::sleep(begun.elapsed().clamp(SHORTEST_REST, LONGEST_REST)).await;
+                        tokio::time::sleep_until(begun + pace::until_next_round(published)).await;
                     }
                     self.idle(self.settings.relay_poll_interval).await;
                 }

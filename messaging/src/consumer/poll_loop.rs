@@ -10,11 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Handler;
 use super::assignment::Assignment;
-use super::pace;
 use super::partition_batch::{self, Done, PartitionBatch};
 use super::positions::{self, Move};
-use crate::KafkaSettings;
 use crate::record::Record;
+use crate::{KafkaSettings, pace};
 
 /// Longest wait for a record; also how soon a stop is noticed.
 const POLL: Duration = Duration::from_millis(100);
