@@ -26,7 +26,12 @@ const BACK_OFF: Duration = Duration::from_secs(1);
 pub(super) async fn tell_the_leader(database: &Database, waker: &RelayWaker) -> Infallible {
     loop {
         waker.0.notified().await;
-        let notify = sqlx::query!("select pg_notify($1, '')", CHANNEL);
+        // Nor does anybody wait for the disk: a notification that a crash takes along is one that the leader did not need.
+        let notify = sqlx::query!(
+            "with unsynced as materialized (select set_config('synchronous_commit', 'off', true))
+             select pg_notify($1, '') from unsynced",
+            CHANNEL,
+        );
         if let Err(error) = contained(notify.execute(database.writes())).await {
             tracing::debug!(%error, "the leading relay was not told; it looks by itself");
         }
