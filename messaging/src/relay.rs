@@ -1,10 +1,11 @@
 //! The relay: publishes the outbox, in order, and deletes what the brokers acknowledged.
 //!
-//! One relay leads for each database, whatever number of replicas there is ([`leadership`]). It reads rows by id (never by
-//! a cursor: a transaction that commits late has lower ids, R1; but not what was proven to be empty, [`low_water`]), hands their events to an idempotent producer, awaits all
-//! acknowledgements together, and deletes exactly the rows whose events were all acknowledged (R2). Everything else stays and is
-//! tried again: unknown topics, brokers that are away, a producer that gave up. Only what no broker will ever take is
-//! final, and becomes a dead letter (R4).
+//! One relay leads for each database, whatever number of replicas there is ([`leadership`]). It reads rows by id, and never
+//! by a cursor, because a transaction that commits late has lower ids (R1); what it leaves out was proven to be empty
+//! ([`low_water`]). It hands their events to an idempotent producer, awaits all acknowledgements together, and deletes
+//! exactly the rows whose events were all acknowledged (R2). Everything else stays and is tried again: unknown topics,
+//! brokers that are away, a producer that gave up. Only what no broker will ever take is final, and becomes a dead letter
+//! (R4).
 
 mod backlog;
 mod delivery;

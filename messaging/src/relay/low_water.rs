@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use runtime::faults::{self, Mistake};
 use tokio::time::Instant;
 
 use super::message::Row;
@@ -80,7 +81,7 @@ impl LowWater {
     /// The id from which to read now. Raises the mark when it is time to; a database that is away raises nothing.
     pub(super) async fn begin(&mut self, table: &Table) -> Result<i64, sqlx::Error> {
         let now = Instant::now();
-        if now >= self.next_whole {
+        if now >= self.next_whole && !faults::makes(Mistake::IdAboveCursor) {
             self.next_whole = now + WHOLE_INTERVAL;
             return Ok(BOTTOM);
         }
@@ -96,6 +97,9 @@ impl LowWater {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return };
         if first.id >= self.mark {
             self.drawn = self.drawn.max(last.id);
+            if faults::makes(Mistake::IdAboveCursor) {
+                self.set(last.id + 1);
+            }
             return;
         }
         tracing::warn!(

@@ -16,11 +16,9 @@ use super::delivery::{Fate, acknowledged, count};
 use super::low_water::{LowWater, ShownMark};
 use super::message::{Message, Row};
 use super::table::Table;
-use crate::KafkaSettings;
 use crate::aside::Aside;
+use crate::{KafkaSettings, topics};
 
-/// The largest record that is sent: a dead letter is its record plus the headers that say why.
-const MOST_BYTES: &str = "4194304";
 /// Batches whose acknowledgements may be outstanding, when a partition does not answer.
 const BATCHES_IN_FLIGHT: usize = 20;
 /// How long a round waits for the last acknowledgements before the next batch goes out.
@@ -44,8 +42,6 @@ pub(super) struct Publisher {
     in_flight: BTreeMap<i64, Sent>,
     /// A topic was not there: it is made before the next producer is.
     lacks_topic: bool,
-    /// For [`Mistake::IdAboveCursor`] only: there is no cursor (R1).
-    cursor: i64,
     deliveries: FuturesUnordered<BoxFuture<'static, Delivered>>,
 }
 
@@ -94,7 +90,7 @@ impl Publisher {
             .set("acks", "all")
             // A record waits for its broker as long as it takes: only leadership or the process ends that (R2).
             .set("message.timeout.ms", "0")
-            .set("message.max.bytes", MOST_BYTES)
+            .set("message.max.bytes", topics::DEAD_LETTER_MAX_BYTES)
             .set("linger.ms", "2")
             .set("compression.type", "lz4")
             // As Java clients place keys, so that an order's events are in one partition whoever wrote them.
@@ -108,7 +104,6 @@ impl Publisher {
             batch: settings.relay_batch,
             in_flight: BTreeMap::new(),
             lacks_topic: false,
-            cursor: 0,
             deliveries: FuturesUnordered::new(),
         })
     }
@@ -269,12 +264,8 @@ impl Publisher {
         }
         let in_flight: Vec<i64> = self.in_flight.keys().copied().collect();
         let low = self.low_water.begin(&self.table).await?;
-        let mut rows = self.table.read(low, count, &in_flight).await?;
+        let rows = self.table.read(low, count, &in_flight).await?;
         self.low_water.saw(&rows);
-        if faults::makes(Mistake::IdAboveCursor) {
-            rows.retain(|row| row.id > self.cursor);
-            self.cursor = rows.last().map_or(self.cursor, |row| row.id);
-        }
         if faults::makes(Mistake::MarkBeforePublish) && !rows.is_empty() {
             self.table.delete(&rows.iter().map(|row| row.id).collect::<Vec<_>>()).await?;
             faults::reached(Point::HalfDone);

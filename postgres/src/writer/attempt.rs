@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How late a mistake commits.
-const LATE: Duration = Duration::from_millis(20);
+const LATE: Duration = Duration::from_millis(250);
 
 type Reply<B> = oneshot::Sender<Result<<B as Batch>::Outcome, WriteError>>;
 
