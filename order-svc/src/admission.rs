@@ -15,9 +15,9 @@ use tokio::time::Instant;
 
 /// Shortest time between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// A look costs at most this part of the time: under a long foreign transaction the outbox's lowest row is behind
-/// everything that was deleted since.
-const MOST_OF_THE_TIME: u32 = 100;
+/// After a look, at least this many times as long as it took: under a long foreign transaction the outbox's lowest row is
+/// behind everything that was deleted since.
+const REST: u32 = 100;
 
 /// What may pile up.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +49,7 @@ impl Admission {
                 }
                 let begun = Instant::now();
                 watched.look(&database, limits).await;
-                pause = INTERVAL.max(begun.elapsed() * MOST_OF_THE_TIME);
+                pause = INTERVAL.max(begun.elapsed() * REST);
             }
         });
         admission

@@ -122,8 +122,9 @@ impl Orders {
             // Cancelled while its Reserve was on the way.
             Ok(None) => return self.get(order_id).await.ok().flatten(),
             Err(status) => {
+                // Not louder: health and breaker say once that inventory is away, and this may be each of thousands.
                 let code = status.code();
-                tracing::warn!(order.id = %order_id, ?code, "inventory did not answer; the order stays pending");
+                tracing::debug!(order.id = %order_id, ?code, "inventory did not answer; the order stays pending");
                 return None;
             }
         };
