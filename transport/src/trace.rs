@@ -13,7 +13,7 @@ use tonic::body::Body;
 use tower::{Layer, Service};
 
 use crate::call::{Answer, Call};
-use crate::method::{self, Method};
+use crate::method::{self, Kind, Method};
 use crate::outcome::{Observer, Pending, code_name};
 
 /// Opens a span for each call of a client that passes, makes it current for what is below, and names it in the metadata,
@@ -76,9 +76,15 @@ pub(crate) struct OpenSpan {
 }
 
 impl OpenSpan {
-    /// Of a call that has come: continues the trace that its metadata names, or begins one.
+    /// Of a call that has come: continues the trace that its metadata names, or begins one. Questions about health and
+    /// descriptors come every other second from everybody, and none is worth a trace: they get no span.
     pub(crate) fn server(method: &Method, headers: &HeaderMap) -> Self {
-        let context = spans::server(&method.name, &propagation::extract(headers));
+        let context = match method.kind {
+            Kind::Infrastructure => Context::new(),
+            Kind::Unary | Kind::UnaryThatEndsWork | Kind::Stream => {
+                spans::server(&method.name, &propagation::extract(headers))
+            }
+        };
         Self { context, is_error: is_server_error }
     }
 }
