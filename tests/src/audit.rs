@@ -1,7 +1,7 @@
 //! The rules that never break (I1 to I6), checked in both databases and in Kafka from offset 0.
 //!
-//! - I1 is checked by whoever kept a journal ([`chaos`](crate::chaos), [`load`](crate::load),
-//!   [`traffic`](crate::traffic)): only callers know what they were told.
+//! - I1 is checked by whoever kept a journal ([`chaos`](crate::chaos), [`traffic`](crate::traffic)): only callers know what
+//!   they were told.
 //! - I2: [`stock`]. I3 and I4: [`events`] against [`rows`]. I5 and I6: [`dead_letters`].
 //!
 //! Whatever is checked is checked over everything: memory holds some bytes for each event, not the records.
@@ -15,6 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use proto::topics;
 
+use self::dead_letters::Places;
 use self::events::Events;
 use self::rows::Rows;
 use crate::platform::Platform;
@@ -46,22 +47,22 @@ pub struct Found {
 /// # Panics
 /// When the platform does not come to rest within `limit`, or a rule is broken.
 pub async fn whole(platform: &Platform, limit: Duration) -> Found {
-    check(platform, limit).await.unwrap_or_else(|finding| panic!("{finding:#}"))
+    check(platform, limit).await.map(|(found, _)| found).unwrap_or_else(|finding| panic!("{finding:#}"))
 }
 
-/// The same, for whoever expects a finding.
+/// The same, for whoever expects a finding; and where the records lie that consumers have given up on.
 ///
 /// # Errors
 /// The platform does not come to rest within `limit`, or the first rule that is broken.
-pub async fn check(platform: &Platform, limit: Duration) -> Result<Found> {
+pub async fn check(platform: &Platform, limit: Duration) -> Result<(Found, Places)> {
     platform.rests(limit).await?;
     check_stock(platform).await?;
-    dead_letters::check(platform).await?;
+    let letters = dead_letters::check(platform).await?;
     let unfinished: i64 = sqlx::query_scalar("select count(*) from unfinished_orders")
         .fetch_one(&platform.database(Part::Orders))
         .await?;
-    ensure!(unfinished == 0, "{unfinished} orders are unfinished though every event was consumed");
-    check_orders(platform, Of::Everybody).await
+    ensure!(unfinished == 0, "I5 is broken: {unfinished} orders are unfinished though every event was consumed");
+    Ok((check_orders(platform, Of::Everybody).await?, letters))
 }
 
 /// I2, for every SKU in one snapshot, so it holds at any moment: 0 ≤ reserved ≤ `on_hand`, reserved is what HELD
@@ -116,7 +117,7 @@ async fn check_orders(platform: &Platform, of: Of<'_>) -> Result<Found> {
         (topics::INVENTORY, topics::INVENTORY_SERVICE, &reservations),
     ] {
         let events = Events::read(platform.kafka(), topic, source).await;
-        let (different, duplicates) = events.fit(rows, of).with_context(|| topic.to_owned())?;
+        let (different, duplicates) = events.fit(rows, of).with_context(|| format!("I3 or I4 is broken in {topic}"))?;
         found.events += different;
         found.duplicates += duplicates;
     }

@@ -6,10 +6,10 @@
 //! - [`platform`] and [`service`]: what is started, and how it is killed, stopped and started again.
 //! - [`shop`]: a caller with a customer id and SKUs of its own. [`refusal`]: what an error says.
 //! - [`orderctl`]: the command line as people call it.
-//! - [`load`]: many orders, by a client that keeps a journal. [`traffic`]: the same, cancelled and fulfilled at random.
-//!   [`patience`]: how both repeat what fails. [`chance`]: where randomness comes from.
-//! - [`chaos`]: faults under load, one after the other, and what became of the promises made meanwhile. [`proxy`]: what can
-//!   go wrong between two processes. [`gate`]: locks that make services wait.
+//! - [`traffic`]: many orders, cancelled and fulfilled at random, also both at once, and what their callers were told.
+//!   [`patience`]: how calls are repeated that fail. [`chance`]: where randomness comes from.
+//! - [`chaos`]: faults under load, one after the other, by callers who keep a journal, and what became of the promises
+//!   made meanwhile. [`proxy`]: what can go wrong between two processes. [`gate`]: locks that make services wait.
 //! - [`kafka`], [`traces`], [`metrics`]: what can be seen from outside.
 //! - [`audit`]: the rules that hold after every test (I1 to I6).
 //! - [`lifeline`]: how a service learns that its tests are gone.
@@ -26,7 +26,6 @@ pub mod gate;
 mod http;
 pub mod kafka;
 pub mod lifeline;
-pub mod load;
 pub mod metrics;
 pub mod orderctl;
 pub mod patience;

@@ -58,10 +58,15 @@ where
         if !refusal.reason.is_empty() && !RETRYABLE.contains(&refusal.reason.as_str()) {
             return Answered { answer: Err(refusal), in_doubt };
         }
-        in_doubt |= !NOTHING_WRITTEN.contains(&refusal.reason.as_str());
+        in_doubt |= !promises_that_nothing_was_written(&refusal);
         assert!(begun.elapsed() < PATIENCE, "still answered with {status:?}");
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Whether the call that was refused so has certainly done nothing.
+pub(crate) fn promises_that_nothing_was_written(refusal: &Refusal) -> bool {
+    NOTHING_WRITTEN.contains(&refusal.reason.as_str())
 }
 
 /// Places an order, however often it takes. `request` has a request id.

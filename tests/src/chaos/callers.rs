@@ -1,12 +1,13 @@
 //! Callers who place orders all the time, repeat what fails until it is answered, and cancel or fulfil some.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use proto::orders::v1::order_service_client::OrderServiceClient;
 use proto::orders::v1::{CancelOrderRequest, FulfillOrderRequest, Order, OrderStatus};
-use proto::reasons;
+use proto::{headers, reasons};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
@@ -17,8 +18,10 @@ use uuid::Uuid;
 
 use super::journal::{Entry, Journal};
 use super::meter::Meter;
+use crate::patience;
 use crate::refusal::Refusal;
 use crate::shop::Shop;
+use crate::waiting::eventually;
 
 /// What one call may take; also its deadline for the service.
 const CALL_LIMIT: Duration = Duration::from_secs(3);
@@ -33,9 +36,19 @@ const ENDED: (u32, u32) = (1, 1);
 /// Callers at work.
 #[derive(Debug)]
 pub struct Callers {
+    /// Whose orders they are.
+    pub customer: String,
     stop: Arc<AtomicBool>,
+    /// Placements that were answered.
+    answered: Arc<AtomicUsize>,
     findings: Arc<Mutex<Vec<String>>>,
     tasks: Vec<JoinHandle<()>>,
+}
+
+/// An answer, and whether a try before it may have done what was asked for.
+struct Answered<T> {
+    answer: T,
+    in_doubt: bool,
 }
 
 struct Caller {
@@ -45,6 +58,7 @@ struct Caller {
     chance: StdRng,
     journal: Journal,
     meter: Meter,
+    answered: Arc<AtomicUsize>,
 }
 
 impl Callers {
@@ -63,6 +77,7 @@ impl Callers {
         }
         let skus = Arc::new(skus);
         let (stop, findings) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+        let answered = Arc::new(AtomicUsize::new(0));
         let start = |_| {
             let mut caller = Caller {
                 shops: shops.clone(),
@@ -70,6 +85,7 @@ impl Callers {
                 chance: StdRng::from_rng(chance),
                 journal: journal.clone(),
                 meter: meter.clone(),
+                answered: Arc::clone(&answered),
             };
             let (stop, findings) = (Arc::clone(&stop), Arc::clone(&findings));
             tokio::spawn(async move {
@@ -81,7 +97,22 @@ impl Callers {
                 }
             })
         };
-        Self { tasks: (0..count).map(start).collect(), stop, findings }
+        let customer = shops[0].customer.clone();
+        Self { tasks: (0..count).map(start).collect(), customer, stop, answered, findings }
+    }
+
+    /// Waits until so many more placements were answered, or somebody was told what must not be.
+    ///
+    /// # Panics
+    /// When neither is within `limit`.
+    pub async fn go_on(&self, placements: usize, limit: Duration) {
+        let before = self.answered.load(Ordering::Relaxed);
+        eventually(limit, async || {
+            let more = self.answered.load(Ordering::Relaxed) - before;
+            ensure!(more >= placements || self.have_findings(), "{more} of {placements} placements were answered");
+            Ok(())
+        })
+        .await;
     }
 
     /// Whether somebody was told what must not be.
@@ -105,7 +136,7 @@ impl Callers {
 
 impl Caller {
     async fn buy(&mut self) -> Result<(), String> {
-        let request_id = Uuid::from_u128(self.chance.random());
+        let request_id = Uuid::new_v4();
         let count = self.chance.random_range(1..=MOST_LINES);
         let skus: Vec<(&str, u32)> = self.skus.sample(&mut self.chance, count).map(|sku| (sku.as_str(), 1)).collect();
         let mut request = self.shops[0].request(&skus);
@@ -114,11 +145,18 @@ impl Caller {
 
         self.journal.write(Entry::Sent(request_id)).await;
         let place = |mut client: OrderServiceClient<_>, request| async move {
-            Ok(client.place_order(request).await?.into_inner().order)
+            let response = client.place_order(request).await?;
+            let is_replay = response.metadata().contains_key(headers::IDEMPOTENT_REPLAY);
+            Ok(response.into_inner().order.map(|order| (order, is_replay)))
         };
-        let order = self.answered(home, &request, place).await.map_err(|status| refused("PlaceOrder", &status))?;
+        let placed = self.answered(home, &request, place).await.map_err(|status| refused("PlaceOrder", &status))?;
+        let Answered { answer: (order, is_replay), in_doubt } = placed;
+        if is_replay && !in_doubt {
+            return Err(format!("{} was made by a try that was said to have written nothing", order.order_id));
+        }
         let order_id = id_of(&order)?;
         self.journal.write(Entry::Placed(request_id, order_id, order.status())).await;
+        self.answered.fetch_add(1, Ordering::Relaxed);
         match order.status() {
             OrderStatus::Pending => {}
             OrderStatus::Confirmed => self.meter.count(),
@@ -133,14 +171,14 @@ impl Caller {
             };
             let ended =
                 self.answered(home, &request, cancel).await.map_err(|status| refused("CancelOrder", &status))?;
-            self.journal.write(Entry::Ended(order_id, ended.status())).await;
+            self.journal.write(Entry::Ended(order_id, ended.answer.status())).await;
         } else if draw < ENDED.0 + ENDED.1 {
             let request = FulfillOrderRequest { order_id: order.order_id.clone() };
             let fulfil = |mut client: OrderServiceClient<_>, request| async move {
                 Ok(client.fulfill_order(request).await?.into_inner().order)
             };
             match self.answered(home, &request, fulfil).await {
-                Ok(ended) => self.journal.write(Entry::Ended(order_id, ended.status())).await,
+                Ok(ended) => self.journal.write(Entry::Ended(order_id, ended.answer.status())).await,
                 // Nothing can be fulfilled that inventory has not confirmed yet.
                 Err(status) if order.status() == OrderStatus::Pending && is_too_early(&status) => {}
                 Err(status) => return Err(refused("FulfillOrder", &status)),
@@ -150,22 +188,23 @@ impl Caller {
     }
 
     /// Calls one replica after the other, from `home` on, until the answer is something else than: try again.
-    async fn answered<M: Clone, F>(
+    async fn answered<M: Clone, T, F>(
         &self,
         home: usize,
         message: &M,
         call: impl Fn(OrderServiceClient<Channel>, Request<M>) -> F,
-    ) -> Result<Order, Box<Status>>
+    ) -> Result<Answered<T>, Box<Status>>
     where
-        F: Future<Output = Result<Option<Order>, Status>>,
+        F: Future<Output = Result<Option<T>, Status>>,
     {
         let begun = Instant::now();
+        let mut in_doubt = false;
         for replica in (0..self.shops.len()).cycle().skip(home) {
             let mut request = Request::new(message.clone());
             request.set_timeout(CALL_LIMIT);
             let calling = tokio::time::timeout(CALL_LIMIT, call(self.shops[replica].orders.clone(), request));
             let status = match calling.await {
-                Ok(Ok(Some(order))) => return Ok(order),
+                Ok(Ok(Some(answer))) => return Ok(Answered { answer, in_doubt }),
                 Ok(Ok(None)) => Status::internal("an answer without an order"),
                 Ok(Err(status)) => status,
                 Err(_) => Status::deadline_exceeded("no answer at all"),
@@ -173,6 +212,7 @@ impl Caller {
             if !is_retryable(&status) || begun.elapsed() > PATIENCE {
                 return Err(Box::new(status));
             }
+            in_doubt |= !patience::promises_that_nothing_was_written(&Refusal::of(&status));
             tokio::time::sleep(PAUSE).await;
         }
         unreachable!("a cycle does not end")

@@ -89,11 +89,12 @@ impl Journal {
     }
 
     /// I1, for everybody who was told something: each answered placement is there under its own id, each request made
-    /// one order at most, and no order has become what contradicts an answer.
+    /// one order at most, nobody of `customer` has an order that was not asked for, and no order has become what
+    /// contradicts an answer.
     ///
     /// # Errors
     /// A promise was not kept.
-    pub async fn check(&self, platform: &Platform) -> Result<Kept> {
+    pub async fn check(&self, platform: &Platform, customer: &str) -> Result<Kept> {
         let mut requests: HashMap<Uuid, Option<Uuid>> = HashMap::new();
         let mut told: HashMap<Uuid, Told> = HashMap::new();
         let mut kept = Kept::default();
@@ -117,17 +118,14 @@ impl Journal {
             }
         }
         let database = platform.database(Part::Orders);
-        let mut rows = sqlx::query_as(
-            "select request_id, order_id, status from orders where customer_id like 'customer-%' and request_id is not null",
-        )
-        .fetch(&database);
+        let mut rows = sqlx::query_as("select request_id, order_id, status from orders where customer_id = $1")
+            .bind(customer)
+            .fetch(&database);
         let mut made: HashMap<Uuid, Uuid> = HashMap::new();
         while let Some((request_id, order_id, status)) = rows.try_next().await? {
             let (request_id, order_id, status): (String, Uuid, i16) = (request_id, order_id, status);
-            let Ok(request_id) = request_id.parse::<Uuid>() else { continue };
-            if !requests.contains_key(&request_id) {
-                continue;
-            }
+            let request_id: Uuid = request_id.parse()?;
+            ensure!(requests.contains_key(&request_id), "I1 is broken: nobody asked for {order_id}");
             let status = OrderStatus::try_from(i32::from(status)).context("a status of the contract")?;
             let before = made.insert(request_id, order_id);
             ensure!(before.is_none(), "I1 is broken: {request_id} made two orders");

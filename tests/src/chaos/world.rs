@@ -49,7 +49,8 @@ impl World {
         let settings = [
             ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
             ("OTEL_TRACES_SAMPLER_ARG", "0.01"),
-            ("SWEEP_AFTER", "5s"),
+            // The sweep would hide an event that got lost.
+            ("SWEEP_AFTER", "10m"),
         ];
         let platform = Platform::start_with_doors(program, &settings, kafka_doors).await?;
         let replica = |part: Part, name: &str| {

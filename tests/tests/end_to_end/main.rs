@@ -25,8 +25,6 @@ mod imports;
 #[cfg(test)]
 mod inventory_away;
 #[cfg(test)]
-mod late_commits;
-#[cfg(test)]
 mod lists;
 #[cfg(test)]
 mod mistakes;

@@ -15,8 +15,8 @@ use tests::waiting::{eventually, seconds};
 use uuid::Uuid;
 
 const CALLERS: usize = 12;
-/// Orders that are decided after a crash before the callers stop.
-const DECIDED_AFTER: u64 = 60;
+/// Placements that are answered before a fault, and after one.
+const ANSWERED: usize = 60;
 
 /// Both services.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_platform");
@@ -51,19 +51,54 @@ pub(crate) async fn second_replicas(platform: &mut Platform, settings: &[(&str, 
     (orders, inventory)
 }
 
-/// Makes one service run with `FAULTS` until it dies of them under load, and go on without them; then audits everything.
+/// Callers at work, and what they were promised.
+pub(crate) struct UnderLoad {
+    callers: Callers,
+    journal: Journal,
+}
+
+impl UnderLoad {
+    /// Puts the platform under load.
+    pub(crate) async fn start(platform: &Platform) -> Self {
+        let journal = Journal::create(&platform.folder().join(format!("journal-{}", Uuid::new_v4()))).await.unwrap();
+        let shops = vec![platform.shop()];
+        let callers = Callers::start(&mut chance::seeded(), shops, CALLERS, &journal, &Meter::default()).await;
+        Self { callers, journal }
+    }
+
+    /// Waits until some more placements were answered.
+    pub(crate) async fn goes_on(&self) {
+        self.callers.go_on(ANSWERED, seconds(30)).await;
+    }
+
+    /// Lets every caller finish, and checks every promise and every rule.
+    ///
+    /// # Errors
+    /// All that is broken.
+    pub(crate) async fn finish(self, platform: &Platform) -> Result<Found> {
+        let customer = self.callers.customer.clone();
+        let mut findings = self.callers.stop().await;
+        let found = audit::check(platform, seconds(40)).await;
+        let kept = self.journal.check(platform, &customer).await;
+        findings
+            .extend([found.as_ref().err(), kept.as_ref().err()].into_iter().flatten().map(|one| format!("{one:#}")));
+        ensure!(findings.is_empty(), "{}", findings.join("\n"));
+        let kept = kept?;
+        ensure!(kept.sent == kept.placed, "some placements were never answered: {kept:?}");
+        Ok(found?.0)
+    }
+}
+
+/// Makes one service run with `FAULTS` until it dies of them under load, and go on without them; then checks everything.
 ///
 /// # Errors
-/// What is broken.
+/// All that is broken.
 pub(crate) async fn crash_at(platform: &mut Platform, part: Part, with: &str) -> Result<Found> {
-    let journal = Journal::create(&platform.folder().join(format!("journal-{}", Uuid::new_v4()))).await?;
-    let meter = Meter::default();
     let service = platform.service(part);
     service.stop().await;
     service.set("FAULTS", with);
     service.start_ready().await;
-    let mut chance = chance::seeded();
-    let callers = Callers::start(&mut chance, vec![platform.shop()], CALLERS, &journal, &meter).await;
+    let load = UnderLoad::start(platform).await;
     let service = platform.service(part);
     eventually(seconds(30), async || {
         ensure!(!service.is_running(), "{part:?} lives on with {with}");
@@ -73,17 +108,8 @@ pub(crate) async fn crash_at(platform: &mut Platform, part: Part, with: &str) ->
     service.kill();
     service.unset("FAULTS");
     service.start_ready().await;
-    let decided = meter.total();
-    eventually(seconds(20), async || {
-        ensure!(callers.have_findings() || meter.total() >= decided + DECIDED_AFTER, "the callers do not go on");
-        Ok(())
-    })
-    .await;
-    let findings = callers.stop().await;
-    ensure!(findings.is_empty(), "{}", findings.join("\n"));
-    let found = audit::check(platform, seconds(40)).await?;
-    journal.check(platform).await?;
-    Ok(found)
+    load.goes_on().await;
+    load.finish(platform).await
 }
 
 /// Calls `orderctl dead-letters --json` with `arguments`.
