@@ -3,9 +3,12 @@
 //! Closed loop: each caller sends its next call when the last was answered; the result is a throughput. Open loop
 //! (`--rate`): calls have times at which they are to be sent, whatever became of those before, and latency counts from
 //! that time; a service that stalls cannot hide it by holding the callers up (coordinated omission).
+//!
+//! Answers and failures are timed apart: a service that refuses quickly would look like one that answers quickly.
 
 mod callers;
 mod report;
+mod stream;
 mod workload;
 
 use std::time::Duration;
@@ -14,7 +17,7 @@ use clap::{Args, ValueEnum};
 
 use self::callers::Pace;
 use self::report::{Report, Tally};
-use self::workload::Workload;
+use self::workload::{Means, Workload};
 use super::parse_duration;
 use crate::client::{self, Address};
 use crate::output;
@@ -25,6 +28,7 @@ use crate::output;
 Examples:
   orderctl load --callers 50 --duration 10s
   orderctl load --rate 500 --duration 30s --sku MUG-35CL-THERMO
+  orderctl load --call place-orders --callers 200 --connections 4
   orderctl load --call get --json")]
 pub(crate) struct LoadArguments {
     /// Where the order service listens
@@ -70,8 +74,12 @@ pub(crate) struct LoadArguments {
 enum Call {
     /// PlaceOrder
     Place,
+    /// PlaceOrders: one stream on each connection, which the callers share
+    PlaceOrders,
     /// GetOrder, of orders placed at the beginning
     Get,
+    /// WatchOrder, of orders placed and fulfilled at the beginning: their second and third version
+    Watch,
 }
 
 impl LoadArguments {
@@ -81,14 +89,28 @@ impl LoadArguments {
         for _ in 0..self.connections {
             channels.push(client::connect(&self.address).await?);
         }
-        let placing = Workload::placing(skus, self.lines, self.seed);
-        let workload = match self.call {
-            Call::Place => placing,
-            Call::Get => placing.into_reading(&channels[0], self.timeout).await?,
-        };
-        let pace = Pace { callers: self.callers, rate: self.rate, duration: self.duration, timeout: self.timeout };
+        let workload = Workload::new(skus, self.lines, self.seed, self.timeout);
+        let mut means = Vec::new();
+        match self.call {
+            Call::Place => means.extend(channels.into_iter().map(Means::place)),
+            Call::PlaceOrders => {
+                for channel in channels {
+                    means.push(Means::place_orders(channel, &self.address).await?);
+                }
+            }
+            Call::Get => {
+                let orders = workload.place_some(&channels[0]).await?;
+                means.extend(channels.into_iter().map(|channel| Means::get(channel, &orders)));
+            }
+            Call::Watch => {
+                let orders = workload.place_some(&channels[0]).await?;
+                workload.fulfil(&channels[0], &orders).await?;
+                means.extend(channels.into_iter().map(|channel| Means::watch(channel, &orders)));
+            }
+        }
+        let pace = Pace { callers: self.callers, rate: self.rate, duration: self.duration };
         let progress = !self.json;
-        let (tally, took): (Tally, Duration) = callers::run(workload, channels, pace, progress).await;
+        let (tally, took): (Tally, Duration) = callers::run(&workload, &means, pace, progress).await;
         let report = Report::new(&tally, took, self.rate, self.duration);
         if self.json {
             output::print_json(&report)?

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
-use tonic::transport::Channel;
 
 use super::report::Tally;
-use super::workload::{Caller, Workload};
+use super::workload::{Caller, Means, Workload};
 
 /// Between two lines of progress.
 const PROGRESS: Duration = Duration::from_secs(1);
@@ -21,7 +20,6 @@ pub(super) struct Pace {
     pub(super) callers: u32,
     pub(super) rate: Option<u32>,
     pub(super) duration: Duration,
-    pub(super) timeout: Duration,
 }
 
 /// What the callers share.
@@ -52,13 +50,13 @@ fn ticket_position(ticket: u64, rate: u32) -> f64 {
 }
 
 /// Runs the workload and returns what was counted, and how long it took until the last answer.
-pub(super) async fn run(workload: Workload, channels: Vec<Channel>, pace: Pace, progress: bool) -> (Tally, Duration) {
+pub(super) async fn run(workload: &Workload, means: &[Means], pace: Pace, progress: bool) -> (Tally, Duration) {
     let start = Instant::now();
     let (taken, done) = (AtomicU64::new(0), AtomicU64::new(0));
     let clock = Arc::new(Clock { start, end: start + pace.duration, rate: pace.rate, taken, done });
     let mut callers = JoinSet::new();
-    for (number, channel) in (0..u64::from(pace.callers)).zip(channels.iter().cycle()) {
-        let caller = workload.clone().caller(number + 1, channel.clone(), pace.timeout);
+    for (number, means) in (0..u64::from(pace.callers)).zip(means.iter().cycle()) {
+        let caller = workload.caller(number + 1, means.clone());
         callers.spawn(work(caller, Arc::clone(&clock)));
     }
     let mut tally = Tally::new();

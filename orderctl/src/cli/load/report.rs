@@ -18,22 +18,26 @@ const DIGITS: u8 = 3;
 pub(super) struct Tally {
     /// In microseconds, of answered calls.
     latency: Histogram<u64>,
+    /// The same, of those that failed.
+    failure_latency: Histogram<u64>,
     answers: BTreeMap<String, u64>,
     failures: BTreeMap<String, u64>,
 }
 
 impl Tally {
     pub(super) fn new() -> Self {
-        let latency = Histogram::new_with_bounds(1, HIGHEST, DIGITS).expect("the bounds are in order");
-        Self { latency, answers: BTreeMap::new(), failures: BTreeMap::new() }
+        let histogram = || Histogram::new_with_bounds(1, HIGHEST, DIGITS).expect("the bounds are in order");
+        let (latency, failure_latency) = (histogram(), histogram());
+        Self { latency, failure_latency, answers: BTreeMap::new(), failures: BTreeMap::new() }
     }
 
     pub(super) fn count(&mut self, outcome: Result<&'static str, String>, latency: Duration) {
-        self.latency.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(HIGHEST));
-        match outcome {
-            Ok(answer) => *self.answers.entry(answer.to_owned()).or_default() += 1,
-            Err(failure) => *self.failures.entry(failure).or_default() += 1,
-        }
+        let (histogram, count) = match outcome {
+            Ok(answer) => (&mut self.latency, self.answers.entry(answer.to_owned()).or_default()),
+            Err(failure) => (&mut self.failure_latency, self.failures.entry(failure).or_default()),
+        };
+        histogram.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(HIGHEST));
+        *count += 1;
     }
 
     pub(super) fn count_lost_caller(&mut self) {
@@ -41,7 +45,10 @@ impl Tally {
     }
 
     pub(super) fn add(&mut self, other: &Self) {
-        self.latency.add(&other.latency).expect("all histograms have the same bounds");
+        let histograms = [(&mut self.latency, &other.latency), (&mut self.failure_latency, &other.failure_latency)];
+        for (mine, theirs) in histograms {
+            mine.add(theirs).expect("all histograms have the same bounds");
+        }
         for (mine, theirs) in [(&mut self.answers, &other.answers), (&mut self.failures, &other.failures)] {
             for (name, count) in theirs {
                 *mine.entry(name.clone()).or_default() += count;
@@ -63,7 +70,10 @@ pub(super) struct Report {
     confirmed_per_second: f64,
     answers: BTreeMap<String, u64>,
     failures: BTreeMap<String, u64>,
+    /// Of answered calls.
     latency_milliseconds: Latency,
+    /// Of failed ones, when there are any.
+    failure_latency_milliseconds: Option<Latency>,
 }
 
 #[derive(Debug, Serialize)]
@@ -76,10 +86,29 @@ struct Latency {
     max: f64,
 }
 
+impl Latency {
+    fn of(microseconds: &Histogram<u64>) -> Self {
+        let milliseconds = |quantile| float(microseconds.value_at_quantile(quantile)) / 1_000.0;
+        Self {
+            p50: milliseconds(0.5),
+            p90: milliseconds(0.9),
+            p99: milliseconds(0.99),
+            p999: milliseconds(0.999),
+            max: milliseconds(1.0),
+        }
+    }
+}
+
+impl fmt::Display for Latency {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { p50, p90, p99, p999, max } = self;
+        write!(formatter, "p50 {p50:.2} ms  p90 {p90:.2} ms  p99 {p99:.2} ms  p99.9 {p999:.2} ms  max {max:.1} ms")
+    }
+}
+
 impl Report {
     pub(super) fn new(tally: &Tally, took: Duration, offered_per_second: Option<u32>, asked: Duration) -> Self {
         let seconds = took.as_secs_f64();
-        let milliseconds = |quantile| float(tally.latency.value_at_quantile(quantile)) / 1_000.0;
         let offered = offered_per_second.map_or(0, |rate| u64::from(rate).saturating_mul(asked.as_secs()));
         let calls: u64 = tally.answers.values().chain(tally.failures.values()).sum();
         let confirmed = tally.answers.iter().filter(|(name, _)| is_confirmed(name)).map(|(_, count)| count).sum();
@@ -92,13 +121,9 @@ impl Report {
             confirmed_per_second: float(confirmed) / seconds,
             answers: tally.answers.clone(),
             failures: tally.failures.clone(),
-            latency_milliseconds: Latency {
-                p50: milliseconds(0.5),
-                p90: milliseconds(0.9),
-                p99: milliseconds(0.99),
-                p999: milliseconds(0.999),
-                max: milliseconds(1.0),
-            },
+            latency_milliseconds: Latency::of(&tally.latency),
+            failure_latency_milliseconds: (!tally.failure_latency.is_empty())
+                .then(|| Latency::of(&tally.failure_latency)),
         }
     }
 }
@@ -124,11 +149,11 @@ impl fmt::Display for Report {
         for (name, count) in failures {
             writeln!(formatter, "  {count:>9}  failed: {name}")?;
         }
-        let Latency { p50, p90, p99, p999, max } = latency;
-        write!(
-            formatter,
-            "latency  p50 {p50:.2} ms  p90 {p90:.2} ms  p99 {p99:.2} ms  p99.9 {p999:.2} ms  max {max:.1} ms"
-        )
+        write!(formatter, "latency  {latency}")?;
+        if let Some(latency) = &self.failure_latency_milliseconds {
+            write!(formatter, "\nlatency of failed calls  {latency}")?;
+        }
+        Ok(())
     }
 }
 
@@ -147,7 +172,8 @@ mod tests {
         all.count(Err("Unavailable (DRAINING)".to_owned()), Duration::from_millis(2));
         let report = Report::new(&all, Duration::from_secs(2), None, Duration::from_secs(2));
         assert_eq!((report.calls, report.confirmed_per_second), (4, 1.0));
-        assert!(report.latency_milliseconds.p50 >= 2.0 && report.latency_milliseconds.p50 < 2.1);
+        assert!(report.latency_milliseconds.p50 >= 3.0 && report.latency_milliseconds.p50 < 3.1);
+        assert!(report.failure_latency_milliseconds.as_ref().is_some_and(|latency| latency.max < 2.1));
         let text = report.to_string();
         let overloaded = Report::new(&all, Duration::from_secs(2), Some(10), Duration::from_secs(2));
         assert_eq!(overloaded.not_sent, 16);

@@ -4,42 +4,56 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use futures::{StreamExt as _, TryStreamExt as _};
 use proto::inventory::v1::ListStockRequest;
 use proto::inventory::v1::inventory_service_client::InventoryServiceClient;
 use proto::orders::v1::order_service_client::OrderServiceClient;
-use proto::orders::v1::{GetOrderRequest, NewOrderLine, OrderStatus, PlaceOrderRequest};
+use proto::orders::v1::place_orders_response::Outcome;
+use proto::orders::v1::{
+    FulfillOrderRequest, GetOrderRequest, NewOrderLine, OrderStatus, PlaceOrderRequest, WatchOrderRequest,
+};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use tonic::transport::Channel;
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
+use super::stream::OrderStream;
 use crate::client::{self, Address};
 use crate::failure::CallFailed;
 
-/// Orders that are placed before a load of reads.
+/// Orders that are placed before a load of reads, and how many of them at once.
 const ORDERS_TO_READ: usize = 1_000;
+const AT_ONCE: usize = 50;
+/// Versions of a fulfilled order that a watch after the first one gives.
+const WATCHED_VERSIONS: usize = 2;
 
-/// What the callers do, each with random numbers of its own. Cheap to clone: a thousand callers with a list of ten thousand
-/// SKUs each would begin a second late.
+/// What is ordered. Cheap to clone: a thousand callers with a list of ten thousand SKUs each would begin a second late.
 #[derive(Debug, Clone)]
 pub(super) struct Workload {
     skus: Arc<[String]>,
     most_lines: usize,
     seed: u64,
-    /// Orders to read; empty when orders are placed.
-    order_ids: Arc<[String]>,
+    timeout: Duration,
 }
 
-/// One caller's share of a workload.
+/// How a caller reaches the service, and for what.
+#[derive(Debug, Clone)]
+pub(super) enum Means {
+    Place(OrderServiceClient<Channel>),
+    PlaceOrders(OrderStream),
+    Get(OrderServiceClient<Channel>, Arc<[String]>),
+    Watch(OrderServiceClient<Channel>, Arc<[String]>),
+}
+
+/// One caller, with random numbers of its own.
 #[derive(Debug)]
 pub(super) struct Caller {
     workload: Workload,
+    means: Means,
     random: SmallRng,
-    orders: OrderServiceClient<Channel>,
-    timeout: Duration,
 }
 
 /// Every SKU of the inventory.
@@ -63,62 +77,135 @@ pub(super) async fn all_skus(inventory: &Address) -> anyhow::Result<Vec<String>>
     Ok(skus)
 }
 
+impl Means {
+    pub(super) fn place(channel: Channel) -> Self {
+        Self::Place(OrderServiceClient::new(channel))
+    }
+
+    pub(super) async fn place_orders(channel: Channel, address: &Address) -> Result<Self, CallFailed> {
+        Ok(Self::PlaceOrders(OrderStream::open(channel, address).await?))
+    }
+
+    pub(super) fn get(channel: Channel, orders: &Arc<[String]>) -> Self {
+        Self::Get(OrderServiceClient::new(channel), Arc::clone(orders))
+    }
+
+    pub(super) fn watch(channel: Channel, orders: &Arc<[String]>) -> Self {
+        Self::Watch(OrderServiceClient::new(channel), Arc::clone(orders))
+    }
+}
+
 impl Workload {
-    pub(super) fn placing(skus: Vec<String>, most_lines: u32, seed: u64) -> Self {
+    pub(super) fn new(skus: Vec<String>, most_lines: u32, seed: u64, timeout: Duration) -> Self {
         let most_lines = usize::try_from(most_lines).unwrap_or(usize::MAX).min(skus.len());
-        Self { skus: skus.into(), most_lines, seed, order_ids: Arc::default() }
+        Self { skus: skus.into(), most_lines, seed, timeout }
     }
 
-    /// Places orders and makes a workload of reading them.
-    pub(super) async fn into_reading(mut self, channel: &Channel, timeout: Duration) -> anyhow::Result<Self> {
-        let mut caller = self.clone().caller(0, channel.clone(), timeout);
-        let mut order_ids = Vec::with_capacity(ORDERS_TO_READ);
-        while order_ids.len() < ORDERS_TO_READ {
-            let request = caller.place_order();
-            let placed = caller.orders.place_order(request).await.map_err(|status| anyhow::anyhow!("{status}"));
-            let order = placed.context("no orders to read can be placed")?.into_inner().order;
-            order_ids.push(order.context("the answer has no order")?.order_id);
-        }
-        self.order_ids = order_ids.into();
-        Ok(self)
+    /// Places orders for a load of reads, and returns their ids.
+    pub(super) async fn place_some(&self, channel: &Channel) -> anyhow::Result<Arc<[String]>> {
+        let client = OrderServiceClient::new(channel.clone());
+        let mut random = self.random(0);
+        let requests: Vec<_> = (0..ORDERS_TO_READ).map(|_| self.order(&mut random)).collect();
+        let placing = futures::stream::iter(requests).map(|request| {
+            let (mut client, request) = (client.clone(), client::request(request, self.timeout));
+            async move {
+                let placed = client.place_order(request).await.map_err(|status| anyhow::anyhow!("{status}"));
+                let order = placed.context("no orders to read can be placed")?.into_inner().order;
+                Ok::<_, anyhow::Error>(order.context("the answer has no order")?.order_id)
+            }
+        });
+        Ok(placing.buffered(AT_ONCE).try_collect::<Vec<_>>().await?.into())
     }
 
-    pub(super) fn caller(self, number: u64, channel: Channel, timeout: Duration) -> Caller {
-        // Different callers, different orders; the same seed, the same of both.
-        let random = SmallRng::seed_from_u64(self.seed.wrapping_mul(1_000_003).wrapping_add(number));
-        Caller { workload: self, random, orders: OrderServiceClient::new(channel), timeout }
+    /// Makes CONFIRMED orders final.
+    pub(super) async fn fulfil(&self, channel: &Channel, orders: &[String]) -> anyhow::Result<()> {
+        let client = OrderServiceClient::new(channel.clone());
+        let fulfilling = futures::stream::iter(orders.to_vec()).map(|order_id| {
+            let (mut client, request) =
+                (client.clone(), client::request(FulfillOrderRequest { order_id }, self.timeout));
+            async move { client.fulfill_order(request).await.map(drop) }
+        });
+        let fulfilled = fulfilling.buffered(AT_ONCE).try_collect::<()>().await;
+        fulfilled.map_err(|status| anyhow::anyhow!("{status}")).context("the orders to watch can't be fulfilled")
+    }
+
+    /// A caller, who shares its means with others.
+    pub(super) fn caller(&self, number: u64, means: Means) -> Caller {
+        Caller { workload: self.clone(), means, random: self.random(number) }
+    }
+
+    /// Different callers, different orders; the same seed, the same of both.
+    fn random(&self, caller: u64) -> SmallRng {
+        SmallRng::seed_from_u64(self.seed.wrapping_mul(1_000_003).wrapping_add(caller))
+    }
+
+    fn order(&self, random: &mut SmallRng) -> PlaceOrderRequest {
+        let count = random.random_range(1..=self.most_lines);
+        let skus: Vec<String> = self.skus.sample(random, count).cloned().collect();
+        let lines = skus.into_iter().map(|sku| NewOrderLine { sku, quantity: 1 }).collect();
+        PlaceOrderRequest { request_id: Uuid::new_v4().to_string(), customer_id: "load".to_owned(), lines }
     }
 }
 
 impl Caller {
     /// Makes one call and says what was answered, in a few words from a small set.
     pub(super) async fn call(&mut self) -> Result<&'static str, String> {
-        if self.workload.order_ids.is_empty() {
-            let request = self.place_order();
-            let answered = self.orders.place_order(request).await.map_err(|status| in_words(&status))?;
-            let order = answered.into_inner().order.unwrap_or_default();
-            Ok(order.status().as_str_name().trim_start_matches("ORDER_STATUS_"))
-        } else {
-            let order_id = self.workload.order_ids.choose(&mut self.random).cloned().unwrap_or_default();
-            let request = client::request(GetOrderRequest { order_id }, self.timeout);
-            self.orders.get_order(request).await.map_err(|status| in_words(&status))?;
-            Ok("OK")
+        let Self { workload, means, random } = self;
+        let timeout = workload.timeout;
+        match means {
+            Means::Place(orders) => {
+                let request = client::request(workload.order(random), timeout);
+                let answered = orders.place_order(request).await.map_err(|status| in_words(&status))?;
+                Ok(in_a_word(answered.into_inner().order.unwrap_or_default().status()))
+            }
+            Means::PlaceOrders(stream) => {
+                let placed = tokio::time::timeout(timeout, stream.place(workload.order(random))).await;
+                let answer = placed.map_err(|_| "DeadlineExceeded".to_owned())?;
+                match answer.map_err(|_| "the stream ended".to_owned())?.outcome {
+                    Some(Outcome::Order(order)) => Ok(in_a_word(order.status())),
+                    Some(Outcome::Error(error)) => Err(format!("{:?}", Code::from(error.code))),
+                    None => Err("an answer without outcome".to_owned()),
+                }
+            }
+            Means::Get(orders, ids) => {
+                let request = GetOrderRequest { order_id: any(ids, random) };
+                orders.get_order(client::request(request, timeout)).await.map_err(|status| in_words(&status))?;
+                Ok("OK")
+            }
+            Means::Watch(orders, ids) => {
+                let request = WatchOrderRequest { order_id: any(ids, random), after_version: 1 };
+                tokio::time::timeout(timeout, watch(orders, client::traced(request)))
+                    .await
+                    .map_err(|_| "DeadlineExceeded".to_owned())?
+            }
         }
     }
+}
 
-    fn place_order(&mut self) -> Request<PlaceOrderRequest> {
-        let count = self.random.random_range(1..=self.workload.most_lines);
-        let skus: Vec<String> = self.workload.skus.sample(&mut self.random, count).cloned().collect();
-        let lines = skus.into_iter().map(|sku| NewOrderLine { sku, quantity: 1 }).collect();
-        let message =
-            PlaceOrderRequest { request_id: Uuid::new_v4().to_string(), customer_id: "load".to_owned(), lines };
-        client::request(message, self.timeout)
+/// Reads a watch to its end.
+async fn watch(
+    orders: &mut OrderServiceClient<Channel>,
+    request: Request<WatchOrderRequest>,
+) -> Result<&'static str, String> {
+    let mut versions = orders.watch_order(request).await.map_err(|status| in_words(&status))?.into_inner();
+    let mut count = 0;
+    while versions.message().await.map_err(|status| in_words(&status))?.is_some() {
+        count += 1;
     }
+    if count == WATCHED_VERSIONS { Ok("OK") } else { Err(format!("{count} versions")) }
+}
+
+fn any(ids: &[String], random: &mut SmallRng) -> String {
+    ids.choose(random).cloned().unwrap_or_default()
+}
+
+fn in_a_word(status: OrderStatus) -> &'static str {
+    status.as_str_name().trim_start_matches("ORDER_STATUS_")
 }
 
 /// `CODE` or `CODE (REASON)`.
 fn in_words(status: &Status) -> String {
-    let code = if client::is_timed_out(status) { tonic::Code::DeadlineExceeded } else { status.code() };
+    let code = if client::is_timed_out(status) { Code::DeadlineExceeded } else { status.code() };
     match status.get_error_details().error_info() {
         Some(info) => format!("{code:?} ({})", info.reason),
         None => format!("{code:?}"),
@@ -127,5 +214,5 @@ fn in_words(status: &Status) -> String {
 
 /// Whether an outcome of a placement is an order that has its stock.
 pub(super) fn is_confirmed(outcome: &str) -> bool {
-    outcome == OrderStatus::Confirmed.as_str_name().trim_start_matches("ORDER_STATUS_")
+    outcome == in_a_word(OrderStatus::Confirmed)
 }
