@@ -16,7 +16,7 @@ pub(crate) struct Load<'a> {
     pub(crate) orders: &'a str,
     /// Of the service that says which SKUs there are.
     pub(crate) inventory: &'a str,
-    /// `place` or `get`.
+    /// As `orderctl load --call` takes it.
     pub(crate) call: &'a str,
     /// Instead of all that there are.
     pub(crate) sku: Option<&'a str>,

@@ -8,18 +8,21 @@
 //! Reading order:
 //!
 //! - [`rig`]: what runs when, and what a measurement is. [`drain`]: when the work of a load is done.
-//! - [`place`], [`hot`], [`get`], [`one_caller`], [`relay`], [`outbox`], [`lag`]: the benchmarks, each with its goals and
-//!   its table.
-//! - [`load`], [`pgbench`], [`echo`]: the processes that make or answer calls.
+//! - [`place`], [`hot`], [`get`], [`watch`], [`stack`], [`place_orders`], [`overload`], [`one_caller`], [`relay`],
+//!   [`outbox`], [`lag`]: the benchmarks, each with its goals and its table.
+//! - [`load`], [`pgbench`], [`echo`]: the processes that make or answer calls. [`calls`]: two servers under the same load.
+//!   [`affinity`]: a processor for the load generator alone.
 //! - [`cost`], [`disk`]: processor time, log bytes and fsyncs per order; how fast the disk is just now.
 //! - The library `figures` beside this program: what is parsed and computed.
 //!
 //! The services and the load generator run as processes of their own from this same file (the first words `order`,
-//! `inventory`, `orderctl`, `echo` and those of the relays), so that what is measured is what was built, and an allocator or a profile can't
+//! `inventory`, `orderctl`, and those of [`echo`] and the relays), so that what is measured is what was built, and an allocator or a profile can't
 //! differ. Nothing outlives this program, however it ends.
 //!
 //! What it does not guarantee: absolute figures that can be compared between runs or machines.
 
+mod affinity;
+mod calls;
 mod cost;
 mod disk;
 mod drain;
@@ -31,10 +34,14 @@ mod load;
 mod one_caller;
 mod options;
 mod outbox;
+mod overload;
 mod pgbench;
 mod place;
+mod place_orders;
 mod relay;
 mod rig;
+mod stack;
+mod watch;
 
 use std::io::Write as _;
 use std::panic::AssertUnwindSafe;
@@ -62,7 +69,8 @@ fn main() -> ExitCode {
         Some("order") => runtime::bootstrap::run::<order_svc::OrderService>(arguments.skip(1)),
         Some("inventory") => runtime::bootstrap::run::<inventory_svc::InventoryService>(arguments.skip(1)),
         Some("orderctl") => orderctl::main(arguments),
-        Some("echo") => echo::run(arguments.skip(1)),
+        Some(role) if role == echo::Kind::Bare.role() => echo::run(echo::Kind::Bare, arguments.skip(1)),
+        Some(role) if role == echo::Kind::Stacked.role() => echo::run(echo::Kind::Stacked, arguments.skip(1)),
         Some(role) if role == Kind::Ours.role() => relay::process::run(Kind::Ours, arguments.skip(1)),
         Some(role) if role == Kind::Usual.role() => relay::process::run(Kind::Usual, arguments.skip(1)),
         Some(_) | None => bench(Options::parse()),
@@ -126,6 +134,22 @@ async fn measure_with(rig: &mut Rig, options: &Options) -> Result<()> {
     if options.wants(Benchmark::Get) {
         let get = get::measure(rig).await?;
         print("get", get.text(), serde_json::to_value(&get)?)?;
+    }
+    if options.wants(Benchmark::Watch) {
+        let watch = watch::measure(rig).await?;
+        print("watch", watch.text(), serde_json::to_value(&watch)?)?;
+    }
+    if options.wants(Benchmark::Stack) {
+        let stack = stack::measure(rig).await?;
+        print("stack", stack.text(), serde_json::to_value(&stack)?)?;
+    }
+    if options.wants(Benchmark::PlaceOrders) {
+        let place_orders = place_orders::measure(rig).await?;
+        print("placeOrders", place_orders.text(), serde_json::to_value(&place_orders)?)?;
+    }
+    if options.wants(Benchmark::Overload) {
+        let overload = overload::measure(rig).await?;
+        print("overload", overload.text(), serde_json::to_value(&overload)?)?;
     }
     if options.wants(Benchmark::OneCaller) {
         let one_caller = one_caller::measure(rig).await?;

@@ -9,7 +9,7 @@ use runtime::bootstrap::settings_table;
     version,
     after_help = "\
 Examples:
-  cargo run --release -p bench                                everything, about half an hour
+  cargo run --release -p bench                                everything, about an hour
   cargo run --release -p bench -- place --pairs 1 --seconds 3
   cargo run --release -p bench -- place --set WRITER_BATCH=128 --json
 
@@ -28,6 +28,9 @@ pub(crate) struct Options {
     /// Callers of the platform at the same time
     #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) callers: u32,
+    /// Orders that are offered on one stream by a client that does not read
+    #[arg(long, default_value_t = 200_000, value_name = "N", value_parser = clap::value_parser!(u32).range(50_000..=10_000_000))]
+    pub(crate) offered: u32,
     /// Events that wait for each relay
     #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1_000..=10_000_000))]
     pub(crate) backlog: u32,
@@ -51,6 +54,14 @@ pub(crate) enum Benchmark {
     Hot,
     /// GetOrder, against a bare tonic server (P4)
     Get,
+    /// WatchOrder, against a bare tonic server stream (P5)
+    Watch,
+    /// The server stack around a handler that does nothing, against a bare tonic server (P5, P10)
+    Stack,
+    /// PlaceOrders on streams, against PlaceOrder calls; and a client that does not read
+    PlaceOrders,
+    /// Two and five times as many orders as there can be (P11)
+    Overload,
     /// The latency that the writer adds for one caller
     OneCaller,
     /// How fast the relay publishes, against the usual good relay (P9)

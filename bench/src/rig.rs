@@ -11,6 +11,7 @@ use figures::load::LoadReport;
 use figures::pgbench::PgbenchReport;
 use proto::google::r#type::Money;
 use proto::inventory::v1::ImportStockRequest;
+use proto::orders::v1::{Order, OrderStatus};
 use serde::Serialize;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tests::platform::Platform;
@@ -104,11 +105,16 @@ impl Rig {
 
     /// Measures PlaceOrder, on one SKU or on all.
     pub(crate) async fn place(&mut self, sku: Option<&str>) -> Result<Placed> {
+        self.place_by("place", sku).await
+    }
+
+    /// Measures a way of placing orders, as `orderctl load` calls it.
+    pub(crate) async fn place_by(&mut self, call: &str, sku: Option<&str>) -> Result<Placed> {
         self.services_up().await?;
         let fsync_milliseconds = self.even_out().await?;
         let confirmed_before = confirmed(&mut self.connection).await?;
         let before = Readings::take(&self.platform, &mut self.connection).await?;
-        let (report, answered) = self.load("place", sku, self.options.callers, self.options.seconds).await?;
+        let (report, answered) = self.load(call, sku, self.options.callers, self.options.seconds).await?;
         let done = self.drain.wait().await?;
         let after = Readings::take(&self.platform, &mut self.connection).await?;
         let confirmed = confirmed(&mut self.connection).await? - confirmed_before;
@@ -139,6 +145,13 @@ impl Rig {
             progress(&format!("not all was well: answers {:?}, failures {:?}", report.answers, report.failures));
         }
         Ok((report, answered))
+    }
+
+    /// An order like those of the load.
+    pub(crate) async fn confirmed_order(&self) -> Order {
+        let mut shop = self.platform.shop();
+        let order = shop.place(&[(HOT_SKU, 1)]).await;
+        shop.becomes(&order.order_id, OrderStatus::Confirmed, 30).await
     }
 
     /// Measures one of pgbench's scripts.

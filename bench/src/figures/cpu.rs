@@ -56,7 +56,26 @@ pub fn of_ended_children() -> Result<Duration> {
 /// # Errors
 /// It is gone, or there is no /proc.
 pub fn of_tree(root: u32) -> Result<Duration> {
-    let mut processes: Vec<(u32, Stat)> = Vec::new();
+    Ok(time(sum(root, &all()?).with_context(|| format!("process {root} is gone"))?))
+}
+
+/// Process `root` and all below it.
+///
+/// # Errors
+/// There is no /proc.
+pub fn tree(root: u32) -> Result<Vec<u32>> {
+    let processes = all()?;
+    let mut tree = vec![root];
+    let mut next = 0;
+    while let Some(parent) = tree.get(next).copied() {
+        tree.extend(processes.iter().filter(|(_, stat)| stat.parent == parent).map(|(pid, _)| *pid));
+        next += 1;
+    }
+    Ok(tree)
+}
+
+fn all() -> Result<Vec<(u32, Stat)>> {
+    let mut processes = Vec::new();
     for entry in fs::read_dir("/proc").context("there is no /proc")?.flatten() {
         let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
         // One that has just ended is in its parent's count.
@@ -64,7 +83,7 @@ pub fn of_tree(root: u32) -> Result<Duration> {
             processes.push((pid, stat));
         }
     }
-    Ok(time(sum(root, &processes).with_context(|| format!("process {root} is gone"))?))
+    Ok(processes)
 }
 
 fn sum(root: u32, processes: &[(u32, Stat)]) -> Option<u64> {
@@ -97,5 +116,8 @@ mod tests {
     #[test]
     fn this_process_is_found() {
         assert!(of_tree(std::process::id()).unwrap() >= of_process(std::process::id()).unwrap());
+        assert_eq!(tree(std::process::id()).unwrap()[0], std::process::id());
+        let parent = std::os::unix::process::parent_id();
+        assert!(tree(parent).unwrap().contains(&std::process::id()));
     }
 }

@@ -88,7 +88,7 @@ impl fmt::Display for Wanted {
             Bound::AtLeast => '≥',
             Bound::AtMost => '≤',
         };
-        write!(formatter, "{sign} {figure:.1} {}", if *reached { "reached" } else { "missed" })
+        write!(formatter, "{sign} {figure:?} {}", if *reached { "reached" } else { "missed" })
     }
 }
 

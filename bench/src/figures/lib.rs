@@ -2,7 +2,7 @@
 //! server.
 //!
 //! - [`load`] and [`pgbench`]: what the two load generators print.
-//! - [`cpu`]: processor time, from /proc.
+//! - [`cpu`] and [`memory`]: processor time and memory, from /proc.
 //! - [`quantile`]: how long most of many things took.
 //! - [`spread`] and [`goal`]: from the ratios of several rounds to "reached" or "missed".
 //! - [`table`]: lines up what is printed.
@@ -10,6 +10,7 @@
 pub mod cpu;
 pub mod goal;
 pub mod load;
+pub mod memory;
 pub mod pgbench;
 pub mod quantile;
 pub mod spread;

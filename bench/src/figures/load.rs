@@ -18,8 +18,11 @@ pub struct LoadReport {
     pub answers: BTreeMap<String, u64>,
     /// Calls that failed, by reason.
     pub failures: BTreeMap<String, u64>,
-    /// Of all calls.
+    /// Of answered calls.
     pub latency_milliseconds: Latency,
+    /// Of those that failed, if any did.
+    #[serde(default)]
+    pub failure_latency_milliseconds: Option<Latency>,
 }
 
 /// Quantiles in milliseconds.
@@ -61,10 +64,12 @@ mod tests {
     fn report_is_read() {
         let line = r#"{"seconds":2.0,"offeredPerSecond":null,"notSent":0,"calls":4,"callsPerSecond":2.0,
             "confirmedPerSecond":1.0,"answers":{"CONFIRMED":2,"PENDING":1},"failures":{"Unavailable":1},
-            "latencyMilliseconds":{"p50":1.5,"p90":2.0,"p99":3.0,"p999":3.0,"max":3.0}}"#;
+            "latencyMilliseconds":{"p50":1.5,"p90":2.0,"p99":3.0,"p999":3.0,"max":3.0},
+            "failureLatencyMilliseconds":{"p50":0.5,"p90":0.5,"p99":0.5,"p999":0.5,"max":0.5}}"#;
         let report = LoadReport::parse(line).unwrap();
         assert_eq!((report.answered("CONFIRMED"), report.answered("OK"), report.failed()), (2, 0, 1));
         assert_eq!(report.latency_milliseconds.p99, 3.0);
+        assert_eq!(report.failure_latency_milliseconds.unwrap().p99, 0.5);
         assert!(LoadReport::parse("error: nothing listens").is_err());
     }
 }
