@@ -10,6 +10,7 @@ use prost::Message as _;
 use proto::orders::v1 as api;
 use proto::orders::v1::order_service_server::{OrderService, OrderServiceServer, SERVICE_NAME};
 use runtime::health::Health;
+use runtime::listen::Listener;
 use runtime::settings::SettingsReader;
 use tokio::net::TcpListener;
 use tokio::process::Child;
@@ -75,8 +76,14 @@ fn serve(kind: Kind, file: &Path) -> Result<()> {
                     domain: ErrorDomain::ORDERS,
                     authentication: Authentication::default(),
                 };
-                Ok(transport::server::serve(listener, settings, business, &Health::new(), CancellationToken::new())
-                    .await?)
+                Ok(transport::server::serve(
+                    Listener::Tcp(listener),
+                    settings,
+                    business,
+                    &Health::new(),
+                    CancellationToken::new(),
+                )
+                .await?)
             }
         }
     })

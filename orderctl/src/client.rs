@@ -18,7 +18,7 @@ use crate::failure::CallFailed;
 /// Longest wait for a connection to a host that doesn't answer at all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Where a service listens: `http://host:port`; the scheme may be left out.
+/// Where a service listens: `http://host:port`; the scheme may be left out. Or `unix:path`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Address(String);
 
@@ -26,6 +26,9 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.strip_prefix("unix:").is_some_and(|path| !path.is_empty()) {
+            return Ok(Self(text.to_owned()));
+        }
         if text.starts_with("https://") {
             return Err("orderctl speaks plain http:// only".to_owned());
         }
@@ -90,7 +93,8 @@ mod tests {
         let address = |text: &str| text.parse::<Address>().map(|address| address.to_string());
         assert_eq!(address("127.0.0.1:50051"), Ok("http://127.0.0.1:50051".to_owned()));
         assert_eq!(address("http://orders:50051/"), Ok("http://orders:50051".to_owned()));
-        for wrong in ["", "localhost", "http://", "http://:1", "https://orders:443", "http://a b:1"] {
+        assert_eq!(address("unix:/run/orders.sock"), Ok("unix:/run/orders.sock".to_owned()));
+        for wrong in ["", "localhost", "unix:", "http://", "http://:1", "https://orders:443", "http://a b:1"] {
             assert!(address(wrong).is_err(), "{wrong}");
         }
     }

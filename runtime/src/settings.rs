@@ -33,6 +33,7 @@ pub use duration::{DurationError, parse_duration};
 pub use problem::{SettingProblem, SettingsErrors};
 pub use table::{DefaultValue, SettingRow, Source, effective, help_table, markdown_table};
 
+use crate::listen::ListenAddress;
 use file::SettingsFile;
 
 /// Collects the settings of a process, and everything that is wrong with them.
@@ -121,6 +122,21 @@ impl SettingsReader {
             text.parse().map_err(|_| {
                 let shown = redact::quoted(text);
                 format!("'{shown}' is not an address: write HOST:PORT with a numeric host, as in 0.0.0.0:50051")
+            })
+        })
+    }
+
+    /// The same, or `unix:PATH` for a Unix socket.
+    ///
+    /// # Panics
+    /// When `default` is neither.
+    pub fn listen_address(&mut self, name: &'static str, default: &'static str, help: &'static str) -> ListenAddress {
+        self.parsed(name, default, help, |text| {
+            text.parse().map_err(|()| {
+                let shown = redact::quoted(text);
+                format!(
+                    "'{shown}' is not an address: write HOST:PORT with a numeric host, as in 0.0.0.0:50051, or unix:PATH"
+                )
             })
         })
     }

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use futures::future::{Either, select};
 use runtime::health::Health;
-use tokio::net::TcpListener;
+use runtime::listen::{BindError, Listener};
+use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
@@ -64,8 +65,8 @@ pub enum ServeError {
 ///
 /// # Errors
 /// The address is in use or not allowed.
-pub async fn bind(settings: &ServerSettings) -> Result<TcpListener, runtime::listen::BindError> {
-    runtime::listen::bind("GRPC_LISTEN", settings.listen).await
+pub async fn bind(settings: &ServerSettings) -> Result<Listener, BindError> {
+    runtime::listen::bind_any("GRPC_LISTEN", &settings.listen).await
 }
 
 /// Serves `business` and, beside it, reflection (v1 and v1alpha) and `grpc.health.v1` for "" and each of its names as
@@ -77,7 +78,7 @@ pub async fn bind(settings: &ServerSettings) -> Result<TcpListener, runtime::lis
 /// # Errors
 /// See [`ServeError`].
 pub async fn serve(
-    listener: TcpListener,
+    listener: Listener,
     settings: ServerSettings,
     business: Business,
     health: &Health,
@@ -96,7 +97,7 @@ pub async fn serve(
         // Without a grace, which would break connections that still have calls.
         server = server.max_connection_age(jittered(settings.max_connection_age));
     }
-    let serving = server
+    let server = server
         .layer(stack::stack(business.domain, business.authentication, admission(&settings)))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -104,11 +105,17 @@ pub async fn serve(
         .http2_max_header_list_size(MAX_HEADER_BYTES)
         .http2_keepalive_interval(Some(settings.keepalive_interval))
         .http2_keepalive_timeout(Some(settings.keepalive_timeout))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(TCP_KEEPALIVE)),
-            stop.clone().cancelled_owned(),
-        );
+        .add_routes(routes);
+    let stopped = stop.clone().cancelled_owned();
+    let serving = match listener {
+        Listener::Tcp(listener) => {
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(TCP_KEEPALIVE));
+            Either::Left(server.serve_with_incoming_shutdown(incoming, stopped))
+        }
+        Listener::Unix(listener) => {
+            Either::Right(server.serve_with_incoming_shutdown(UnixListenerStream::new(listener), stopped))
+        }
+    };
     let reporting = health::follow(reporter, names, health.clone(), stop);
     match select(Box::pin(serving), Box::pin(reporting)).await {
         Either::Left((served, _)) => Ok(served?),

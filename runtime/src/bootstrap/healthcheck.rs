@@ -10,6 +10,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::{EXIT_CONFIG, Service, StartError, with_causes};
+use crate::listen::ListenAddress;
 use crate::settings::SettingsReader;
 
 /// A service that needs longer than this for an answer without any work is not well.
@@ -18,13 +19,13 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// Exit code 0 when SERVING; else 1 and a line that says why.
 pub(super) fn run<S: Service>(mut reader: SettingsReader) -> ExitCode {
     // The only setting that matters here: the others may be missing in the shell that this runs in.
-    let listen = reader.address("GRPC_LISTEN", S::GRPC_LISTEN, "where the service listens");
+    let listen = reader.listen_address("GRPC_LISTEN", S::GRPC_LISTEN, "where the service listens");
     if let Err(errors) = reader.finish_some() {
         eprintln!("{errors}");
         return ExitCode::from(EXIT_CONFIG);
     }
-    let target = reachable(listen);
-    match check(target) {
+    let target = reachable(&listen);
+    match check(&target) {
         Ok(ServingStatus::Serving) => ExitCode::SUCCESS,
         Ok(status) => {
             eprintln!("{} at {target} is {}", S::NAME, status.as_str_name());
@@ -38,19 +39,23 @@ pub(super) fn run<S: Service>(mut reader: SettingsReader) -> ExitCode {
 }
 
 /// Where a listener on `listen` can be reached from its own machine: all addresses include loopback.
-fn reachable(listen: SocketAddr) -> SocketAddr {
+fn reachable(listen: &ListenAddress) -> String {
+    let listen = match listen {
+        ListenAddress::Tcp(listen) => listen,
+        ListenAddress::Unix(_) => return listen.to_string(),
+    };
     let address = match listen.ip() {
         IpAddr::V4(any) if any.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(any) if any.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         given @ (IpAddr::V4(_) | IpAddr::V6(_)) => given,
     };
-    SocketAddr::new(address, listen.port())
+    format!("http://{}", SocketAddr::new(address, listen.port()))
 }
 
-fn check(target: SocketAddr) -> Result<ServingStatus, StartError> {
+fn check(target: &str) -> Result<ServingStatus, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let endpoint = Endpoint::from_shared(format!("http://{target}"))?.connect_timeout(LIMIT).timeout(LIMIT);
+        let endpoint = Endpoint::from_shared(target.to_owned())?.connect_timeout(LIMIT).timeout(LIMIT);
         let mut client = HealthClient::new(endpoint.connect().await?);
         // The empty name asks for the server as a whole.
         let answer = client.check(HealthCheckRequest { service: String::new() }).await?;
@@ -64,10 +69,13 @@ mod tests {
 
     #[test]
     fn listener_on_all_addresses_is_asked_on_loopback() {
-        for (listen, target) in
-            [("0.0.0.0:50051", "127.0.0.1:50051"), ("[::]:50051", "[::1]:50051"), ("10.1.2.3:7", "10.1.2.3:7")]
-        {
-            assert_eq!(reachable(listen.parse().unwrap()).to_string(), target);
+        for (listen, target) in [
+            ("0.0.0.0:50051", "http://127.0.0.1:50051"),
+            ("[::]:50051", "http://[::1]:50051"),
+            ("10.1.2.3:7", "http://10.1.2.3:7"),
+            ("unix:/run/orders.sock", "unix:/run/orders.sock"),
+        ] {
+            assert_eq!(reachable(&listen.parse().unwrap()), target);
         }
     }
 }

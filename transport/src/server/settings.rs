@@ -1,15 +1,15 @@
 //! What an operator can set about the gRPC listener.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
+use runtime::listen::ListenAddress;
 use runtime::settings::SettingsReader;
 
 /// Settings of a service's gRPC listener.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
     /// Address to listen on; port 0 takes a free one.
-    pub listen: SocketAddr,
+    pub listen: ListenAddress,
     /// Bytes of the largest message that is taken. Each generated server enforces it:
     /// `OrderServiceServer::new(…).max_decoding_message_size(settings.max_message_bytes)`.
     pub max_message_bytes: usize,
@@ -41,7 +41,11 @@ impl ServerSettings {
     /// Reads GRPC_LISTEN and what belongs to it.
     pub fn read(reader: &mut SettingsReader, default_listen: &'static str) -> Self {
         let settings = Self {
-            listen: reader.address("GRPC_LISTEN", default_listen, "gRPC, reflection and grpc.health.v1"),
+            listen: reader.listen_address(
+                "GRPC_LISTEN",
+                default_listen,
+                "gRPC, reflection and grpc.health.v1: address and port, or unix:PATH",
+            ),
             max_message_bytes: reader.value("GRPC_MAX_MESSAGE_BYTES", "1048576", "largest request in bytes"),
             max_answer_bytes: reader.value(
                 "GRPC_MAX_ANSWER_BYTES",

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Recording, TestServer, eventually};
 use opentelemetry::trace::Status as SpanStatus;
+use proto::orders::v1::order_service_client::OrderServiceClient;
 use proto::orders::v1::{GetOrderRequest, GetOrderResponse, WatchOrderRequest, WatchOrderResponse};
 use tonic::client::Grpc;
 use tonic::{Code, Request, Status, Streaming};
@@ -285,6 +286,23 @@ async fn health_follows_the_service_and_does_not_keep_it_from_stopping() {
     server.begin_stop();
     while let Ok(Some(_)) = watching.message().await {}
     server.stopped().await;
+}
+
+#[tokio::test]
+async fn unix_socket_serves_as_an_address_does() {
+    let _recording = Recording::start().await;
+    let socket = std::env::temp_dir().join(format!("transport-{}.sock", std::process::id()));
+    let address = format!("unix:{}", socket.display());
+    let server = TestServer::start_with(Authentication::default(), |settings| {
+        settings.listen = address.parse().unwrap();
+    })
+    .await;
+    let channel = tonic::transport::Endpoint::from_shared(address).unwrap().connect().await.unwrap();
+    let mut orders = OrderServiceClient::new(channel);
+    orders.get_order(get("any")).await.unwrap();
+    assert_eq!(told(&orders.get_order(get("missing")).await.unwrap_err()).0, Code::NotFound);
+    drop(server);
+    std::fs::remove_file(socket).unwrap();
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use proto::orders::v1::order_service_client::OrderServiceClient;
 use proto::orders::v1::order_service_server::{OrderServiceServer, SERVICE_NAME};
 use runtime::health::{Component, Health, Impact};
+use runtime::listen::Listener;
 use runtime::settings::SettingsReader;
 use runtime::tasks::{Supervisor, TaskGroup};
 use tokio::net::TcpStream;
@@ -55,7 +56,10 @@ impl TestServer {
         settings.max_answer_bytes = MAX_MESSAGE_BYTES;
         set(&mut settings);
         let listener = bind(&settings).await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let address = match &listener {
+            Listener::Tcp(listener) => listener.local_addr().unwrap(),
+            Listener::Unix(_) => "0.0.0.0:0".parse().unwrap(),
+        };
         let (health, seen, stop) = (Health::new(), Seen::default(), CancellationToken::new());
         let database = health.component("database", Impact::Required);
         let orders = OrderServiceServer::new(Stub(seen.clone()))
@@ -84,10 +88,16 @@ impl TestServer {
 
     /// A client on a bare HTTP/2 connection: tonic's channel acts on `grpc-timeout` itself, before the server does.
     pub(crate) async fn bare_orders(&self) -> OrderServiceClient<BareClient> {
+        let origin = format!("http://{}", self.address).parse().unwrap();
+        OrderServiceClient::with_origin(self.bare_client().await, origin)
+    }
+
+    /// For requests of any kind.
+    pub(crate) async fn bare_client(&self) -> BareClient {
         let stream = TokioIo::new(TcpStream::connect(self.address).await.unwrap());
         let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
         tokio::spawn(connection);
-        OrderServiceClient::with_origin(BareClient(sender), format!("http://{}", self.address).parse().unwrap())
+        BareClient(sender)
     }
 
     pub(crate) fn begin_stop(&self) {
