@@ -15,8 +15,14 @@ use tower::{Layer, Service};
 use crate::call::AnswerBody;
 use crate::error::ErrorDomain;
 
-/// How prost's decoding errors begin; tonic-prost passes them on as INTERNAL.
-const DECODING_FAILED: &str = "failed to decode Protobuf message";
+/// How what tonic and prost say begins when bytes are no message of the method, or no whole one. They call it INTERNAL; ours
+/// is a bug here, and this is none (for the flag of a compressed message gRPC's own text asks for INTERNAL, too).
+const NO_MESSAGE: [&str; 4] = [
+    "failed to decode Protobuf message",
+    "Missing request message",
+    "Unexpected EOF decoding stream",
+    "protocol error: received message with",
+];
 /// How tonic says that an answer is over the limit; a request that is over it has the same code.
 const ANSWER_TOO_LARGE: &str = "Error, encoded message length too large";
 
@@ -128,7 +134,9 @@ fn explained(domain: ErrorDomain, headers: &HeaderMap) -> Option<Status> {
         // tonic's code for a message over the limit. No handler of ours answers OUT_OF_RANGE.
         Code::OutOfRange if status.message().starts_with(ANSWER_TOO_LARGE) => Some(domain.answer_too_large()),
         Code::OutOfRange => Some(domain.message_too_large()),
-        Code::Internal if status.message().starts_with(DECODING_FAILED) => Some(domain.malformed_message()),
+        Code::Internal if NO_MESSAGE.iter().any(|text| status.message().starts_with(text)) => {
+            Some(domain.malformed_message())
+        }
         Code::Internal | Code::Unknown => {
             tracing::error!(code = ?status.code(), status.message = status.message(), "call failed without a reason");
             Some(domain.internal())

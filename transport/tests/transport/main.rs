@@ -5,6 +5,8 @@ mod admission;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod resilience;
 #[cfg(test)]
 mod server;
