@@ -1,8 +1,8 @@
 //! The callers, and the clock that they go by.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -13,6 +13,7 @@ use super::workload::{Caller, Means, Workload};
 
 /// Between two lines of progress.
 const PROGRESS: Duration = Duration::from_secs(1);
+const TALLIES: usize = 8;
 
 /// How many call, how fast and how long.
 #[derive(Debug, Clone, Copy)]
@@ -54,10 +55,12 @@ pub(super) async fn run(workload: &Workload, means: &[Means], pace: Pace, progre
     let start = Instant::now();
     let (taken, done) = (AtomicU64::new(0), AtomicU64::new(0));
     let clock = Arc::new(Clock { start, end: start + pace.duration, rate: pace.rate, taken, done });
+    // Shared, because a thousand histograms take a second to make; several, so that callers seldom meet.
+    let tallies: Arc<[Mutex<Tally>]> = (0..TALLIES).map(|_| Mutex::new(Tally::new())).collect();
     let mut callers = JoinSet::new();
-    for (number, means) in (0..u64::from(pace.callers)).zip(means.iter().cycle()) {
+    for ((place, number), means) in (0..u64::from(pace.callers)).enumerate().zip(means.iter().cycle()) {
         let caller = workload.caller(number + 1, means.clone());
-        callers.spawn(work(caller, Arc::clone(&clock)));
+        callers.spawn(work(caller, Arc::clone(&clock), Arc::clone(&tallies), place % TALLIES));
     }
     let mut tally = Tally::new();
     let mut ticks = tokio::time::interval(PROGRESS);
@@ -65,8 +68,8 @@ pub(super) async fn run(workload: &Workload, means: &[Means], pace: Pace, progre
     loop {
         tokio::select! {
             joined = callers.join_next() => match joined {
-                Some(Ok(of_one)) => tally.add(&of_one),
-                // A caller that panicked has printed why; what the others counted still holds.
+                Some(Ok(())) => {}
+                // A caller that panicked has printed why; what was counted still holds.
                 Some(Err(_)) => tally.count_lost_caller(),
                 None => break,
             },
@@ -80,18 +83,22 @@ pub(super) async fn run(workload: &Workload, means: &[Means], pace: Pace, progre
     if progress && std::io::stderr().is_terminal() {
         eprintln!();
     }
-    (tally, start.elapsed())
+    let took = start.elapsed();
+    tallies.iter().for_each(|some| tally.add(&lock(some)));
+    (tally, took)
 }
 
-async fn work(mut caller: Caller, clock: Arc<Clock>) -> Tally {
-    let mut tally = Tally::new();
+async fn work(mut caller: Caller, clock: Arc<Clock>, tallies: Arc<[Mutex<Tally>]>, shard: usize) {
     while let Some(due) = clock.next() {
         sleep_until(due).await;
         let outcome = caller.call().await;
-        tally.count(outcome, due.elapsed());
+        lock(&tallies[shard]).count(outcome, due.elapsed());
         clock.done.fetch_add(1, Ordering::Relaxed);
     }
-    tally
+}
+
+fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
+    tally.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One line that is written over on a terminal; a log gets none, it has the result.

@@ -13,7 +13,7 @@ use super::workload::is_confirmed;
 const HIGHEST: u64 = 3_600_000_000;
 const DIGITS: u8 = 3;
 
-/// What one caller, or all of them, have seen.
+/// What some callers, or all of them, have seen.
 #[derive(Debug)]
 pub(super) struct Tally {
     /// In microseconds, of answered calls.
