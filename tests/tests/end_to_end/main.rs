@@ -21,11 +21,15 @@ mod dependencies;
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
+mod every_method;
+#[cfg(test)]
 mod imports;
 #[cfg(test)]
 mod inventory_away;
 #[cfg(test)]
 mod lists;
+#[cfg(test)]
+mod many_streams;
 #[cfg(test)]
 mod mistakes;
 #[cfg(test)]
@@ -36,6 +40,8 @@ mod one_writer;
 mod outbox;
 #[cfg(test)]
 mod poison;
+#[cfg(test)]
+mod raw;
 #[cfg(test)]
 mod redelivery;
 #[cfg(test)]
@@ -48,6 +54,8 @@ mod restarts;
 mod same_batch;
 #[cfg(test)]
 mod settings;
+#[cfg(test)]
+mod slow_inventory;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]
