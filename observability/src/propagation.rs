@@ -12,6 +12,10 @@ const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 const BAGGAGE: &str = "baggage";
 
+/// The same for [`HeaderMap`], which would parse a text for each look.
+static HEADER_NAMES: [HeaderName; 3] =
+    [HeaderName::from_static(TRACEPARENT), HeaderName::from_static(TRACESTATE), HeaderName::from_static(BAGGAGE)];
+
 /// What the outbox stores and a Kafka record carries of a trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TraceHeaders {
@@ -53,7 +57,7 @@ pub fn extract(headers: &HeaderMap) -> Context {
 
 /// Writes `context` into a request's metadata, in place of what was there.
 pub fn inject(context: &Context, headers: &mut HeaderMap) {
-    for name in [TRACEPARENT, TRACESTATE, BAGGAGE] {
+    for name in &HEADER_NAMES {
         headers.remove(name);
     }
     inject_into(context, &mut HttpHeadersMut(headers));
@@ -93,11 +97,15 @@ impl Injector for TraceHeaders {
     }
 }
 
+fn header_name(key: &str) -> Option<&'static HeaderName> {
+    HEADER_NAMES.iter().find(|name| name.as_str() == key)
+}
+
 struct HttpHeaders<'headers>(&'headers HeaderMap);
 
 impl Extractor for HttpHeaders<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).and_then(|value| value.to_str().ok())
+        self.0.get(header_name(key)?).and_then(|value| value.to_str().ok())
     }
 
     fn keys(&self) -> Vec<&str> {
@@ -109,13 +117,8 @@ struct HttpHeadersMut<'headers>(&'headers mut HeaderMap);
 
 impl Injector for HttpHeadersMut<'_> {
     fn set(&mut self, key: &str, value: String) {
-        let name = match key {
-            TRACEPARENT => HeaderName::from_static(TRACEPARENT),
-            TRACESTATE => HeaderName::from_static(TRACESTATE),
-            BAGGAGE => HeaderName::from_static(BAGGAGE),
-            _ => return,
-        };
-        if let Some(value) = HeaderValue::try_from(value).ok().filter(|value| !value.is_empty()) {
+        let value = HeaderValue::try_from(value).ok().filter(|value| !value.is_empty());
+        if let Some((name, value)) = header_name(key).zip(value) {
             self.0.insert(name, value);
         }
     }

@@ -7,14 +7,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, HeaderName, Response};
 use http_body::{Frame, SizeHint};
 use opentelemetry::ContextGuard;
 use tonic::{Code, Status};
 
 use crate::call::AnswerBody;
 
-pub(crate) const GRPC_STATUS: &str = "grpc-status";
+/// No text, which would be parsed for each look.
+pub(crate) static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// Is told once what a call came to.
 pub(crate) trait Observer: Send + Unpin + 'static {
@@ -106,7 +107,7 @@ pub(crate) fn status_so_far<B>(response: &Response<B>) -> Option<Code> {
 }
 
 fn status_in(headers: &HeaderMap) -> Option<Code> {
-    headers.get(GRPC_STATUS).map(|value| Code::from_bytes(value.as_bytes()))
+    headers.get(&GRPC_STATUS).map(|value| Code::from_bytes(value.as_bytes()))
 }
 
 /// What is no gRPC at all is answered with an HTTP status and nothing else.

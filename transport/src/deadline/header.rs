@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-const GRPC_TIMEOUT: &str = "grpc-timeout";
+/// No text, which would be parsed for each look.
+static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const MAX_DIGITS: usize = 8;
 const SECONDS_PER_MINUTE: u64 = 60;
 const SECONDS_PER_HOUR: u64 = 3_600;
@@ -14,7 +15,7 @@ const MAX_VALUE: u128 = 99_999_999;
 /// The time that a caller gives. A header that can't be read counts as none, as in tonic and grpc-java: the default
 /// deadline then still bounds the call, and refusing it would help nobody.
 pub(crate) fn read(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(GRPC_TIMEOUT)?.to_str().ok()?;
+    let text = headers.get(&GRPC_TIMEOUT)?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let is_number = (1..=MAX_DIGITS).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
     let value: u64 = is_number.then(|| digits.parse().ok())??;
@@ -36,7 +37,7 @@ pub(crate) fn write(time: Duration, headers: &mut HeaderMap) {
     let fitting = units.into_iter().find(|(_, value)| *value <= MAX_VALUE);
     let (unit, value) = fitting.unwrap_or(("S", MAX_VALUE));
     let value = HeaderValue::try_from(format!("{value}{unit}")).expect("digits and a letter are a header value");
-    headers.insert(GRPC_TIMEOUT, value);
+    headers.insert(&GRPC_TIMEOUT, value);
 }
 
 #[cfg(test)]
@@ -45,7 +46,7 @@ mod tests {
 
     fn parsed(text: &'static str) -> Option<Duration> {
         let mut headers = HeaderMap::new();
-        headers.insert(GRPC_TIMEOUT, HeaderValue::from_static(text));
+        headers.insert(&GRPC_TIMEOUT, HeaderValue::from_static(text));
         read(&headers)
     }
 

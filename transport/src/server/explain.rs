@@ -122,7 +122,7 @@ impl<B: AnswerBody> http_body::Body for ExplainedBody<B> {
 /// The status to answer instead; none if a handler has answered.
 fn explained(domain: ErrorDomain, headers: &HeaderMap) -> Option<Status> {
     // Almost always: no status yet, or OK. To parse it would be to copy all headers.
-    if headers.get(crate::outcome::GRPC_STATUS).is_none_or(|code| code == "0") {
+    if headers.get(&crate::outcome::GRPC_STATUS).is_none_or(|code| code == "0") {
         return None;
     }
     let status = Status::from_header_map(headers)?;
