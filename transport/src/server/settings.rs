@@ -64,7 +64,7 @@ impl ServerSettings {
             ),
             min_concurrent_calls: reader.value(
                 "GRPC_MIN_CONCURRENT_CALLS",
-                "500",
+                "250",
                 "unary calls that are worked on at once, however long they take",
             ),
             max_concurrent_calls: reader.value(
