@@ -14,10 +14,10 @@ use runtime::listen::Listener;
 use runtime::settings::SettingsReader;
 use tokio::net::TcpListener;
 use tokio::process::Child;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_stream::{Empty, Iter};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
+use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 use transport::error::ErrorDomain;
 use transport::server::{Authentication, Business, ServerSettings};
@@ -65,8 +65,10 @@ fn serve(kind: Kind, file: &Path) -> Result<()> {
         let service = OrderServiceServer::new(Echo { order });
         match kind {
             Kind::Bare => {
+                // As tonic sets it on a listener of its own.
+                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
                 let server = tonic::transport::Server::builder().add_service(service);
-                Ok(server.serve_with_incoming(TcpListenerStream::new(listener)).await?)
+                Ok(server.serve_with_incoming(incoming).await?)
             }
             Kind::Stacked => {
                 let settings = ServerSettings::read(&mut SettingsReader::new(None, []), "127.0.0.1:0");

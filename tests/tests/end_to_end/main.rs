@@ -65,6 +65,8 @@ mod terminated_sessions;
 #[cfg(test)]
 mod topics;
 #[cfg(test)]
+mod transcripts;
+#[cfg(test)]
 mod what_is_released;
 #[cfg(test)]
 mod what_is_served;
