@@ -1,4 +1,4 @@
-//! How the commands reach a service: one plain connection, a deadline on every call.
+//! How the commands reach a service: one plain connection (a load has more), a deadline on every call.
 //!
 //! A call continues the trace that the environment names in `TRACEPARENT` (W3C, as other command-line tools do it) and
 //! otherwise starts none: this program exports no spans of its calls, so a trace of its own would have a root that nobody
@@ -57,6 +57,33 @@ pub(crate) async fn connect(address: &Address) -> Result<Channel, CallFailed> {
     endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect().await.map_err(failed)
 }
 
+/// Opens `count` connections, to all addresses of a name in turns: each replica behind it gets its share.
+///
+/// A name with one address is asked for again whenever a connection breaks. Where there are several, a connection stays
+/// with its own.
+///
+/// # Errors
+/// As [`connect`], for the first connection that does not come up.
+pub(crate) async fn connect_to_all(address: &Address, count: u32) -> Result<Vec<Channel>, CallFailed> {
+    let mut replicas = Vec::new();
+    // localhost may have two addresses, of which one listens.
+    if let Some(name) = address.0.strip_prefix("http://").filter(|name| !name.starts_with("localhost:")) {
+        // Where the name leads nowhere, connecting fails the same way and says more.
+        let found = tokio::net::lookup_host(name).await.into_iter().flatten();
+        replicas.extend(found.map(|replica| Address(format!("http://{replica}"))));
+        replicas.sort_by(|one, other| one.0.cmp(&other.0));
+        replicas.dedup();
+    }
+    if replicas.len() < 2 {
+        replicas = vec![address.clone()];
+    }
+    let mut channels = Vec::new();
+    for replica in replicas.iter().cycle().take(count as usize) {
+        channels.push(connect(replica).await?);
+    }
+    Ok(channels)
+}
+
 /// A message with the deadline that the server will see in `grpc-timeout`.
 pub(crate) fn request<T>(message: T, timeout: Duration) -> Request<T> {
     let mut request = traced(message);
@@ -77,6 +104,11 @@ pub(crate) fn traced<T>(message: T) -> Request<T> {
 /// Whether the connection broke or the server is going away, so that a stream can be opened again.
 pub(crate) fn is_broken_connection(status: &Status) -> bool {
     status.code() == Code::Unavailable || status.source().is_some()
+}
+
+/// Whether the same call may do better over another connection: this one broke, is going away, or leads nowhere.
+pub(crate) fn is_worth_another_connection(status: &Status) -> bool {
+    is_broken_connection(status) || (status.code() == Code::Cancelled && !is_timed_out(status))
 }
 
 /// Whether our own timer ended the call. tonic calls that CANCELLED and leaves nothing but its text to tell it by.

@@ -2,11 +2,13 @@
 //! and replays dead letters wherever it runs.
 //!
 //! Reading order: `cli` (what may be typed), `client` and `failure` (how a call goes and fails), `waterfall` and
-//! `jaeger` (traces), `letters` (dead letters as they are shown), `up` (the whole platform on this machine).
+//! `jaeger` (traces), `letters` (dead letters as they are shown), `demo` (the first order), `up` (the whole platform on
+//! this machine).
 
 mod catalogue;
 mod cli;
 mod client;
+mod demo;
 mod failure;
 mod jaeger;
 mod json;
@@ -50,6 +52,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Trace(arguments) => arguments.run().await?,
         Command::DeadLetters(arguments) => return arguments.run().await,
         Command::Load(arguments) => arguments.run().await?,
+        Command::Seed(arguments) => arguments.run().await?,
         Command::Serve(arguments) => return Ok(arguments.run()),
     }
     Ok(ExitCode::SUCCESS)

@@ -7,16 +7,21 @@
 //! Answers and failures are timed apart: a service that refuses quickly would look like one that answers quickly.
 
 mod callers;
+mod connections;
 mod report;
+mod shop;
 mod stream;
 mod workload;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use self::callers::Pace;
+use self::connections::Connections;
 use self::report::{Report, Tally};
+use self::shop::Shop;
 use self::workload::{Means, Workload};
 use super::parse_duration;
 use crate::client::{self, Address};
@@ -29,9 +34,10 @@ Examples:
   orderctl load --callers 50 --duration 10s
   orderctl load --rate 500 --duration 30s --sku MUG-35CL-THERMO
   orderctl load --call place-orders --callers 200 --connections 4
+  orderctl load --call shop --rate 20 --retries 1 --duration 15m
   orderctl load --call get --json")]
 pub(crate) struct LoadArguments {
-    /// Where the order service listens
+    /// Where the order service listens; the connections are spread over all addresses of a name
     #[arg(long, env = "ORDERS_ADDRESS", default_value = "http://127.0.0.1:50051")]
     address: Address,
     /// Where the inventory service listens, to learn which SKUs there are
@@ -55,6 +61,9 @@ pub(crate) struct LoadArguments {
     /// Connections that the callers share
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     connections: u32,
+    /// How often place, shop and get send a call again, over the next connection, when its own breaks or its replica goes away
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10))]
+    retries: u32,
     /// Order this SKU only; may be given again [default: all there are]
     #[arg(long, value_name = "SKU")]
     sku: Vec<String>,
@@ -74,6 +83,8 @@ pub(crate) struct LoadArguments {
 enum Call {
     /// PlaceOrder
     Place,
+    /// PlaceOrder, and what follows in a shop: most orders are fulfilled, some cancelled, and what runs out is delivered
+    Shop,
     /// PlaceOrders: one stream on each connection, which the callers share
     PlaceOrders,
     /// GetOrder, of orders placed at the beginning
@@ -84,15 +95,24 @@ enum Call {
 
 impl LoadArguments {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let skus = if self.sku.is_empty() { workload::all_skus(&self.inventory).await? } else { self.sku.clone() };
-        let mut channels = Vec::new();
-        for _ in 0..self.connections {
-            channels.push(client::connect(&self.address).await?);
-        }
+        // A shop has nothing in stock only until the first delivery.
+        let skus = match (self.sku.as_slice(), self.call) {
+            ([], Call::Shop) => workload::skus(&self.inventory, true).await?,
+            ([], _) => workload::skus(&self.inventory, false).await?,
+            (named, _) => named.to_vec(),
+        };
+        let channels = client::connect_to_all(&self.address, self.connections).await?;
+        let connections: Vec<Connections> =
+            (0..channels.len()).map(|home| Connections::new(&channels, home, self.retries)).collect();
         let workload = Workload::new(skus, self.lines, self.seed, self.timeout);
         let mut means = Vec::new();
         match self.call {
-            Call::Place => means.extend(channels.into_iter().map(Means::place)),
+            Call::Place => means.extend(connections.into_iter().map(Means::Place)),
+            Call::Shop => {
+                let warehouse = client::connect(&self.inventory).await?;
+                let shop = |connections| Means::Shop(Shop::new(connections, warehouse.clone()));
+                means.extend(connections.into_iter().map(shop));
+            }
             Call::PlaceOrders => {
                 for channel in channels {
                     means.push(Means::place_orders(channel, &self.address).await?);
@@ -100,7 +120,7 @@ impl LoadArguments {
             }
             Call::Get => {
                 let orders = workload.place_some(&channels[0]).await?;
-                means.extend(channels.into_iter().map(|channel| Means::get(channel, &orders)));
+                means.extend(connections.into_iter().map(|connections| Means::Get(connections, Arc::clone(&orders))));
             }
             Call::Watch => {
                 let orders = workload.place_some(&channels[0]).await?;

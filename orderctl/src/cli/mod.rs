@@ -4,6 +4,7 @@ mod dead_letters;
 mod import;
 mod load;
 mod order;
+mod seed;
 mod serve;
 mod stock;
 mod trace;
@@ -45,6 +46,7 @@ pub(crate) enum Command {
     Trace(trace::TraceArguments),
     DeadLetters(dead_letters::DeadLettersArguments),
     Load(load::LoadArguments),
+    Seed(seed::SeedArguments),
     Serve(serve::ServeArguments),
 }
 
@@ -146,6 +148,8 @@ mod tests {
             "orderctl dead-letters replay orders.v1.dlq/4@17 inventory.v1.dlq/0@3 --dry-run",
             "orderctl dead-letters replay --all --topic inventory.v1 --since 2026-01-02T03:04:05Z",
             "orderctl load --rate 500 --duration 30s --call get --json",
+            "orderctl load --call shop --retries 1",
+            "orderctl seed --published orders=shop:1,Grafana=http://shop:2",
             "orderctl serve order --config FILE check-config",
         ] {
             let parsed = Cli::try_parse_from(line.split(' '));

@@ -1,6 +1,5 @@
 //! `orderctl up`: the whole platform on this machine, and one order to look at.
 
-mod demo;
 mod holder;
 mod interrupts;
 mod platform;
@@ -17,12 +16,12 @@ use clap::Args;
 use devstack::{DataLock, Sources};
 use proto::orders::v1::{Order, OrderStatus};
 
-use self::demo::Story;
 use self::interrupts::Interrupts;
 use self::platform::{Addresses, Platform};
 use self::ports::PortChoice;
 use self::screen::Screen;
 use crate::cli::current_style;
+use crate::demo::{self, Story};
 use crate::{output, render, waterfall};
 
 /// What shells give a process that SIGINT ended: for a start that was broken off.

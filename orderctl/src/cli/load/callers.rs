@@ -94,6 +94,9 @@ async fn work(mut caller: Caller, clock: Arc<Clock>, tallies: Arc<[Mutex<Tally>]
         let outcome = caller.call().await;
         lock(&tallies[shard]).count(outcome, due.elapsed());
         clock.done.fetch_add(1, Ordering::Relaxed);
+        if let Err(failure) = caller.follow_up().await {
+            lock(&tallies[shard]).count_failure(failure);
+        }
     }
 }
 

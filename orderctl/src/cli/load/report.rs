@@ -40,8 +40,13 @@ impl Tally {
         *count += 1;
     }
 
+    /// Of a call whose time is of no interest.
+    pub(super) fn count_failure(&mut self, failure: String) {
+        *self.failures.entry(failure).or_default() += 1;
+    }
+
     pub(super) fn count_lost_caller(&mut self) {
-        *self.failures.entry("caller panicked".to_owned()).or_default() += 1;
+        self.count_failure("caller panicked".to_owned());
     }
 
     pub(super) fn add(&mut self, other: &Self) {

@@ -10,7 +10,7 @@ use proto::inventory::v1::inventory_service_client::InventoryServiceClient;
 use proto::orders::v1::order_service_client::OrderServiceClient;
 use proto::orders::v1::place_orders_response::Outcome;
 use proto::orders::v1::{
-    FulfillOrderRequest, GetOrderRequest, NewOrderLine, OrderStatus, PlaceOrderRequest, WatchOrderRequest,
+    FulfillOrderRequest, GetOrderRequest, NewOrderLine, Order, OrderStatus, PlaceOrderRequest, WatchOrderRequest,
 };
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom as _;
@@ -20,6 +20,8 @@ use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
+use super::connections::{Connections, Orders};
+use super::shop::Shop;
 use super::stream::OrderStream;
 use crate::client::{self, Address};
 use crate::failure::CallFailed;
@@ -42,9 +44,10 @@ pub(super) struct Workload {
 /// How a caller reaches the service, and for what.
 #[derive(Debug, Clone)]
 pub(super) enum Means {
-    Place(OrderServiceClient<Channel>),
+    Place(Connections),
+    Shop(Shop),
     PlaceOrders(OrderStream),
-    Get(OrderServiceClient<Channel>, Arc<[String]>),
+    Get(Connections, Arc<[String]>),
     Watch(OrderServiceClient<Channel>, Arc<[String]>),
 }
 
@@ -54,16 +57,18 @@ pub(super) struct Caller {
     workload: Workload,
     means: Means,
     random: SmallRng,
+    /// In a shop, the order that was placed last, until it is followed up.
+    placed: Option<Order>,
 }
 
-/// Every SKU of the inventory.
-pub(super) async fn all_skus(inventory: &Address) -> anyhow::Result<Vec<String>> {
+/// The SKUs of the inventory that have stock, or `all`.
+pub(super) async fn skus(inventory: &Address, all: bool) -> anyhow::Result<Vec<String>> {
     let mut client = InventoryServiceClient::new(client::connect(inventory).await?);
     let (mut skus, mut page_token) = (Vec::new(), String::new());
     loop {
         let page = client.list_stock(ListStockRequest { page_size: 500, page_token }).await;
         let page = page.map_err(|status| CallFailed::new("ListStock", inventory, status))?.into_inner();
-        skus.extend(page.items.into_iter().filter(|item| item.available > 0).map(|item| item.sku));
+        skus.extend(page.items.into_iter().filter(|item| all || item.available > 0).map(|item| item.sku));
         page_token = page.next_page_token;
         if page_token.is_empty() {
             break;
@@ -78,16 +83,8 @@ pub(super) async fn all_skus(inventory: &Address) -> anyhow::Result<Vec<String>>
 }
 
 impl Means {
-    pub(super) fn place(channel: Channel) -> Self {
-        Self::Place(OrderServiceClient::new(channel))
-    }
-
     pub(super) async fn place_orders(channel: Channel, address: &Address) -> Result<Self, CallFailed> {
         Ok(Self::PlaceOrders(OrderStream::open(channel, address).await?))
-    }
-
-    pub(super) fn get(channel: Channel, orders: &Arc<[String]>) -> Self {
-        Self::Get(OrderServiceClient::new(channel), Arc::clone(orders))
     }
 
     pub(super) fn watch(channel: Channel, orders: &Arc<[String]>) -> Self {
@@ -131,7 +128,7 @@ impl Workload {
 
     /// A caller, who shares its means with others.
     pub(super) fn caller(&self, number: u64, means: Means) -> Caller {
-        Caller { workload: self.clone(), means, random: self.random(number) }
+        Caller { workload: self.clone(), means, random: self.random(number), placed: None }
     }
 
     /// Different callers, different orders; the same seed, the same of both.
@@ -150,13 +147,19 @@ impl Workload {
 impl Caller {
     /// Makes one call and says what was answered, in a few words from a small set.
     pub(super) async fn call(&mut self) -> Result<&'static str, String> {
-        let Self { workload, means, random } = self;
+        let Self { workload, means, random, placed } = self;
         let timeout = workload.timeout;
         match means {
             Means::Place(orders) => {
-                let request = client::request(workload.order(random), timeout);
-                let answered = orders.place_order(request).await.map_err(|status| in_words(&status))?;
-                Ok(in_a_word(answered.into_inner().order.unwrap_or_default().status()))
+                let order = place(orders, workload.order(random), timeout).await.map_err(|status| in_words(&status))?;
+                Ok(in_a_word(order.status()))
+            }
+            Means::Shop(shop) => {
+                let order = place(&mut shop.orders, workload.order(random), timeout).await;
+                let order = order.map_err(|status| in_words(&status))?;
+                let status = order.status();
+                *placed = Some(order);
+                Ok(in_a_word(status))
             }
             Means::PlaceOrders(stream) => {
                 let placed = tokio::time::timeout(timeout, stream.place(workload.order(random))).await;
@@ -168,9 +171,10 @@ impl Caller {
                 }
             }
             Means::Get(orders, ids) => {
-                let request = GetOrderRequest { order_id: any(ids, random) };
-                orders.get_order(client::request(request, timeout)).await.map_err(|status| in_words(&status))?;
-                Ok("OK")
+                let get = |mut orders: Orders, request| async move { orders.get_order(request).await };
+                let message = GetOrderRequest { order_id: any(ids, random) };
+                let got = orders.send(message, |message| client::request(message, timeout), get).await;
+                got.map(|_| "OK").map_err(|status| in_words(&status))
             }
             Means::Watch(orders, ids) => {
                 let request = WatchOrderRequest { order_id: any(ids, random), after_version: 1 };
@@ -180,6 +184,20 @@ impl Caller {
             }
         }
     }
+
+    /// Does what becomes of the order that was placed last.
+    pub(super) async fn follow_up(&mut self) -> Result<(), String> {
+        let (Means::Shop(shop), Some(order)) = (&mut self.means, self.placed.take()) else { return Ok(()) };
+        let done = shop.follow_up(order, &mut self.random, self.workload.timeout).await;
+        done.map_err(|(call, status)| format!("{call}: {}", in_words(&status)))
+    }
+}
+
+/// The same call again is the same order: it has a request id.
+async fn place(orders: &mut Connections, order: PlaceOrderRequest, timeout: Duration) -> Result<Order, Status> {
+    let place = |mut orders: Orders, request| async move { orders.place_order(request).await };
+    let placed = orders.send(order, |order| client::request(order, timeout), place).await?;
+    Ok(placed.order.unwrap_or_default())
 }
 
 /// Reads a watch to its end.

@@ -30,7 +30,7 @@ const CURRENCY: &str = "EUR";
 ///
 /// # Errors
 /// The call failed, or the inventory refused rows.
-pub(super) async fn import_catalogue(inventory: &Address) -> anyhow::Result<ImportStockResponse> {
+pub(crate) async fn import_catalogue(inventory: &Address) -> anyhow::Result<ImportStockResponse> {
     let id = cli::import_id(DEMO_CATALOGUE.as_bytes()).context("the catalogue can't be read")?;
     let channel = client::connect(inventory).await?;
     let report = cli::send_import(channel, inventory, id, DEMO_CATALOGUE.as_bytes(), IMPORT_LIMIT)
@@ -46,7 +46,7 @@ pub(super) async fn import_catalogue(inventory: &Address) -> anyhow::Result<Impo
 ///
 /// # Errors
 /// A call failed, nothing is in stock, or the order was not confirmed.
-pub(super) async fn place_order(orders: &Address, inventory: &Address) -> anyhow::Result<Order> {
+pub(crate) async fn place_order(orders: &Address, inventory: &Address) -> anyhow::Result<Order> {
     let lines = choose_lines(stock(inventory).await?)?;
     let mut client = OrderServiceClient::new(client::connect(orders).await?);
     let request_id = Uuid::new_v4().to_string();
@@ -87,17 +87,17 @@ fn choose_lines(mut stock: Vec<StockItem>) -> anyhow::Result<Vec<NewOrderLine>> 
 }
 
 /// An order's trace, as complete as it became.
-pub(super) struct Story {
-    pub(super) trace: Option<Trace>,
+pub(crate) struct Story {
+    pub(crate) trace: Option<Trace>,
     /// What a whole trace has and this one does not.
-    pub(super) missing: Vec<&'static str>,
+    pub(crate) missing: Vec<&'static str>,
 }
 
 /// Waits until the order's trace has every part of the story.
 ///
 /// # Errors
 /// The trace store does not answer, or not as Jaeger does.
-pub(super) async fn trace(jaeger: &str, order_id: &str) -> anyhow::Result<Story> {
+pub(crate) async fn trace(jaeger: &str, order_id: &str) -> anyhow::Result<Story> {
     let begun = Instant::now();
     loop {
         let traces = jaeger::traces(jaeger::fetch(jaeger, order_id).await?)?;
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn what_a_trace_lacks_is_named() {
-        let answer = serde_json::from_str(include_str!("../../testdata/order.json")).expect("it is JSON");
+        let answer = serde_json::from_str(include_str!("../testdata/order.json")).expect("it is JSON");
         let traces = jaeger::traces(answer).expect("it has Jaeger's form");
         assert_eq!(missing_parts(&traces[0]), ["send inventory.v1", "process inventory.v1"]);
         let mut cut_off = traces[0].clone();
