@@ -20,6 +20,7 @@ use self::events::Events;
 use self::rows::Rows;
 use crate::platform::Platform;
 use crate::service::Part;
+use crate::state::State;
 use crate::waiting::within;
 
 /// Whose orders are looked at.
@@ -55,14 +56,21 @@ pub async fn whole(platform: &Platform, limit: Duration) -> Found {
 /// # Errors
 /// The platform does not come to rest within `limit`, or the first rule that is broken.
 pub async fn check(platform: &Platform, limit: Duration) -> Result<(Found, Places)> {
-    platform.rests(limit).await?;
-    check_stock(platform).await?;
-    let letters = dead_letters::check(platform).await?;
+    check_state(&platform.state(), limit).await
+}
+
+/// The same for a platform that somebody else has started.
+///
+/// # Errors
+/// As [`check`].
+pub async fn check_state(state: &State, limit: Duration) -> Result<(Found, Places)> {
+    state.rests(limit).await?;
+    check_stock(state).await?;
+    let letters = dead_letters::check_at(state.kafka()).await?;
     // Before what is unfinished: an event that was lost is the cause of that.
-    let found = check_orders(platform, Of::Everybody).await?;
-    let unfinished: i64 = sqlx::query_scalar("select count(*) from unfinished_orders")
-        .fetch_one(&platform.database(Part::Orders))
-        .await?;
+    let found = check_orders(state, Of::Everybody).await?;
+    let unfinished: i64 =
+        sqlx::query_scalar("select count(*) from unfinished_orders").fetch_one(state.database(Part::Orders)).await?;
     ensure!(unfinished == 0, "I5 is broken: {unfinished} orders are unfinished though every event was consumed");
     Ok((found, letters))
 }
@@ -73,10 +81,10 @@ pub async fn check(platform: &Platform, limit: Duration) -> Result<(Found, Place
 /// # Panics
 /// When it does not.
 pub async fn stock(platform: &Platform) {
-    check_stock(platform).await.unwrap_or_else(|finding| panic!("{finding:#}"));
+    check_stock(&platform.state()).await.unwrap_or_else(|finding| panic!("{finding:#}"));
 }
 
-async fn check_stock(platform: &Platform) -> Result<()> {
+async fn check_stock(state: &State) -> Result<()> {
     let broken: Vec<String> = sqlx::query_scalar(
         "with lines as (
              select status, line->>'sku' as sku, (line->>'quantity')::bigint as quantity
@@ -94,7 +102,7 @@ async fn check_stock(platform: &Platform) -> Result<()> {
              and reserved = coalesce(held.units, 0)
              and on_hand = coalesce(imported.units, 0) - coalesce(shipped.units, 0), false)",
     )
-    .fetch_all(&platform.database(Part::Inventory))
+    .fetch_all(state.database(Part::Inventory))
     .await?;
     ensure!(broken.is_empty(), "I2 is broken:\n{}", broken.join("\n"));
     Ok(())
@@ -106,19 +114,20 @@ async fn check_stock(platform: &Platform) -> Result<()> {
 /// # Panics
 /// When a rule is broken, or an event is missing after `limit`.
 pub async fn orders(platform: &Platform, of: Of<'_>, limit: Duration) -> Found {
-    let found = within(limit, async || check_orders(platform, of).await).await;
+    let state = platform.state();
+    let found = within(limit, async || check_orders(&state, of).await).await;
     found.unwrap_or_else(|finding| panic!("{finding:#}"))
 }
 
-async fn check_orders(platform: &Platform, of: Of<'_>) -> Result<Found> {
-    let orders = Rows::orders(&platform.database(Part::Orders), of).await?;
-    let reservations = Rows::reservations(&platform.database(Part::Inventory), &orders).await?;
+async fn check_orders(state: &State, of: Of<'_>) -> Result<Found> {
+    let orders = Rows::orders(state.database(Part::Orders), of).await?;
+    let reservations = Rows::reservations(state.database(Part::Inventory), &orders).await?;
     let mut found = Found { orders: orders.len(), ..Found::default() };
     for (topic, source, rows) in [
         (topics::ORDERS, topics::ORDER_SERVICE, &orders),
         (topics::INVENTORY, topics::INVENTORY_SERVICE, &reservations),
     ] {
-        let events = Events::read(platform.kafka(), topic, source).await;
+        let events = Events::read(state.kafka(), topic, source).await;
         let (different, duplicates) = events.fit(rows, of).with_context(|| format!("I3 or I4 is broken in {topic}"))?;
         found.events += different;
         found.duplicates += duplicates;

@@ -11,7 +11,8 @@
 //! - [`chaos`]: faults under load, one after the other, by callers who keep a journal, and what became of the promises
 //!   made meanwhile. [`proxy`]: what can go wrong between two processes. [`gate`]: locks that make services wait.
 //! - [`kafka`], [`traces`], [`metrics`]: what can be seen from outside.
-//! - [`audit`]: the rules that hold after every test (I1 to I6).
+//! - [`state`]: where all is kept. [`audit`]: the rules that hold after every test (I1 to I6).
+//! - [`stack`]: a platform in containers, looked at from its network.
 //! - [`lifeline`]: how a service learns that its tests are gone.
 //! - [`waiting`]: nothing sleeps; what takes time is looked at again and again, up to a limit.
 //!
@@ -36,6 +37,8 @@ pub mod refusal;
 pub mod service;
 pub mod shared;
 pub mod shop;
+pub mod stack;
+pub mod state;
 pub mod traces;
 pub mod traffic;
 pub mod waiting;

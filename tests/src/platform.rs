@@ -5,17 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use devstack::{KafkaDoor, Stack, StackOptions};
-use proto::topics;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
 use crate::folder::DataFolder;
-use crate::kafka;
 use crate::service::{Part, Service};
 use crate::shop::Shop;
-use crate::waiting::within;
+use crate::state::State;
 
 /// Servers and services of their own, on free ports, with their data in a folder that ends with them.
 pub struct Platform {
@@ -150,6 +148,12 @@ impl Platform {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Where it keeps what it knows. The connections belong to the runtime of the caller.
+    #[must_use]
+    pub fn state(&self) -> State {
+        State::new(self.database(Part::Orders), self.database(Part::Inventory), self.kafka())
+    }
+
     /// Waits until there is nothing left to do: both outboxes are empty, and both consumers have committed everything.
     ///
     /// # Panics
@@ -163,27 +167,7 @@ impl Platform {
     /// # Errors
     /// What is left to do after `limit`.
     pub async fn rests(&self, limit: Duration) -> Result<()> {
-        let (orders, inventory) = (self.database(Part::Orders), self.database(Part::Inventory));
-        within(limit, async || {
-            // Twice: what one service published while the other was looked at may still wait to be consumed.
-            let both = [(&orders, topics::INVENTORY), (&inventory, topics::ORDERS)];
-            for (database, topic) in both.into_iter().chain(both) {
-                let waiting: i64 = sqlx::query_scalar("select count(*) from outbox").fetch_one(database).await?;
-                ensure!(waiting == 0, "{waiting} rows wait in an outbox");
-                let positions: Vec<(i32, i64)> =
-                    sqlx::query_as("select partition, next_offset from consumer_positions where topic = $1")
-                        .bind(topic)
-                        .fetch_all(database)
-                        .await?;
-                let positions = BTreeMap::from_iter(positions);
-                for (partition, end) in kafka::ends(self.kafka(), topic).await? {
-                    let position = positions.get(&partition).copied().unwrap_or_default();
-                    ensure!(position == end, "{topic}/{partition} ends at {end}, consumed up to {position}");
-                }
-            }
-            Ok(())
-        })
-        .await
+        self.state().rests(limit).await
     }
 
     /// Shows what the services said last; for tests that fail.

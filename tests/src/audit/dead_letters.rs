@@ -36,9 +36,13 @@ pub type Places = BTreeSet<(String, i32, i64)>;
 /// # Errors
 /// A record has two dead letters: its position was moved past it twice.
 pub async fn check(platform: &Platform) -> Result<Places> {
+    check_at(platform.kafka()).await
+}
+
+pub(super) async fn check_at(servers: &str) -> Result<Places> {
     let mut places: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
     for topic in TOPICS {
-        for letter in kafka::read_all(platform.kafka(), topic).await {
+        for letter in kafka::read_all(servers, topic).await {
             // What the broker refused was never read from a topic.
             let Some(place) = place(&letter)? else { continue };
             // The relay may publish a letter twice; it then says the same time, to the nanosecond.
