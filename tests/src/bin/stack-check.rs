@@ -99,7 +99,9 @@ async fn run(Arguments { limit, command }: Arguments) -> anyhow::Result<String> 
                 terminated.recv().await;
                 Ok(())
             };
-            let (fates, found) = shopping::until(end, services.shop()?, callers, &stores.state()?, limit).await?;
+            let begun = || println!("the callers are at work");
+            let (shop, state) = (services.shop()?, stores.state()?);
+            let (fates, found) = shopping::until(begun, end, shop, callers, &state, limit).await?;
             Ok(format!("all that callers were told is true: {fates:?}\naudit clean: {found:?}"))
         }
         Command::Audit { stores } => {

@@ -18,7 +18,7 @@ const PLENTY: i64 = 1_000_000_000;
 /// Callers place orders until they are told to stop.
 const NO_END: usize = usize::MAX;
 
-/// Lets `callers` place, cancel and fulfil orders until `end`, waits until everything has come to rest, and compares what
+/// Lets `callers` place, cancel and fulfil orders until `end`, and calls `begun` when they do. Then waits until everything has come to rest, and compares what
 /// they were told with what there is (I1); then audits all there is (I2 to I6).
 ///
 /// # Errors
@@ -27,6 +27,7 @@ const NO_END: usize = usize::MAX;
 /// # Panics
 /// When a caller was told what must not be, or nothing for a minute.
 pub async fn until(
+    begun: impl FnOnce(),
     end: impl Future<Output = Result<()>>,
     mut shop: Shop,
     callers: usize,
@@ -38,6 +39,7 @@ pub async fn until(
         skus.push(shop.stocked(&format!("thing-{number}"), PLENTY, (2, 500_000_000)).await);
     }
     let traffic = Traffic::start(&mut StdRng::from_rng(&mut rand::rng()), &[shop], &skus, callers, NO_END);
+    begun();
     end.await?;
     traffic.no_more();
     let purchases = traffic.done().await;
