@@ -15,7 +15,7 @@ WORKDIR /src
 COPY . .
 RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -path './.cargo/*' \
       ! -path '*/src/lib.rs' ! -path '*/src/main.rs' ! -path '*/src/bin/*.rs' ! -name build.rs -delete \
-    && find . -name '*.rs' -exec sh -c 'echo "fn main() {}" > "$1"' _ {} \; \
+    && for file in $(find . -name '*.rs'); do echo 'fn main() {}' > "$file"; done \
     && find . -name lib.rs -exec truncate --size 0 {} + \
     && find . -type d -empty -delete
 
