@@ -52,7 +52,7 @@ impl Service for InventoryService {
         let listener = transport::server::bind(&settings.server).await?;
 
         let database = Database::connect_lazily(settings.database, Self::NAME);
-        let schema_ready = database.watch(sqlx::migrate!("../migrations/inventory"), &runtime.health, &probing);
+        let schema_ready = database.watch(crate::migrations(), &runtime.health, &probing);
         kafka_probe::watch(&settings.kafka, &runtime.health, &probing)?;
 
         let relay = RelayWaker::default();

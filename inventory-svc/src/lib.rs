@@ -27,3 +27,9 @@ pub mod use_cases;
 
 pub use app::InventoryService;
 pub use settings::InventorySettings;
+
+/// The schema of its database: brought up to date at each start; tools look whether it is.
+#[must_use]
+pub fn migrations() -> sqlx::migrate::Migrator {
+    sqlx::migrate!("../migrations/inventory")
+}

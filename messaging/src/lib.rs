@@ -31,6 +31,7 @@ mod aside;
 pub mod consumer;
 pub mod dead_letter;
 mod headers;
+pub mod inspection;
 pub mod kafka_probe;
 pub mod outbox;
 mod pace;

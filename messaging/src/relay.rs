@@ -28,6 +28,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::leadership::Leadership;
+pub(crate) use self::leadership::{APPLICATION as LEADER_APPLICATION, LOCK as LEADER_LOCK};
 use self::low_water::ShownMark;
 use self::publish::{Publisher, Round, Suspects};
 use crate::{KafkaSettings, pace, topics};

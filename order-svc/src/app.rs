@@ -56,7 +56,7 @@ impl Service for OrderService {
         let listener = transport::server::bind(&settings.server).await?;
 
         let database = Database::connect_lazily(settings.database, Self::NAME);
-        let ready = database.watch(sqlx::migrate!("../migrations/orders"), &runtime.health, &probing);
+        let ready = database.watch(crate::migrations(), &runtime.health, &probing);
         kafka_probe::watch(&settings.kafka, &runtime.health, &probing)?;
 
         let (waker, news) = (RelayWaker::default(), Arc::new(News::default()));

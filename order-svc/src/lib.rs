@@ -33,3 +33,9 @@ pub mod use_cases;
 
 pub use app::OrderService;
 pub use settings::OrderSettings;
+
+/// The schema of its database: brought up to date at each start; tools look whether it is.
+#[must_use]
+pub fn migrations() -> sqlx::migrate::Migrator {
+    sqlx::migrate!("../migrations/orders")
+}

@@ -30,6 +30,16 @@ impl CallFailed {
         self
     }
 
+    /// What went wrong, without what to do about it.
+    pub(crate) fn cause(&self) -> String {
+        message(&self.status)
+    }
+
+    /// Code, reason and message in one line.
+    pub(crate) fn summary(&self) -> String {
+        self.to_string().lines().next().unwrap_or_default().to_owned()
+    }
+
     fn hint(&self, details: &ErrorDetails) -> Option<String> {
         if is_refused(&self.status) {
             let address = &self.address;

@@ -4,14 +4,12 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, anyhow, bail};
-use http_body_util::{BodyExt as _, Empty};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::failure::innermost;
+use crate::http;
 use crate::waterfall::{Kind, Span, Trace};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -82,23 +80,51 @@ struct ProcessJson {
 /// # Errors
 /// Nothing listens at `jaeger`, or what listens is no Jaeger.
 pub(crate) async fn fetch(jaeger: &str, order_id: &str) -> anyhow::Result<Value> {
-    let url = search_url(jaeger, order_id, SystemTime::now());
-    let uri: hyper::Uri =
-        url.parse().with_context(|| format!("{jaeger} is no address such as http://127.0.0.1:16686"))?;
-    let client: Client<_, Empty<&[u8]>> = Client::builder(TokioExecutor::new()).build_http();
-    let exchange = async {
-        let response = client.get(uri).await.map_err(|error| {
-            let cause = innermost(&error);
-            anyhow!("no answer from {jaeger}: {cause}\n  next: is `orderctl up` or Jaeger running? Or pass --jaeger")
-        })?;
-        let status = response.status();
-        let body = response.into_body().collect().await.context("the answer broke off")?.to_bytes();
-        if !status.is_success() {
-            bail!("{jaeger} answered {status}: {}", String::from_utf8_lossy(&body).trim());
-        }
-        serde_json::from_slice(&body).with_context(|| format!("what listens on {jaeger} is no Jaeger query API"))
-    };
-    tokio::time::timeout(TIMEOUT, exchange).await.with_context(|| format!("{jaeger} did not answer in {TIMEOUT:?}"))?
+    let (status, body) = get(jaeger, &search_url(jaeger, order_id, SystemTime::now())).await?;
+    if !status.is_success() {
+        bail!("{jaeger} answered {status}: {}", String::from_utf8_lossy(&body).trim());
+    }
+    json(jaeger, &body)
+}
+
+/// A trace by its id; `None` when no span of it has arrived.
+///
+/// # Errors
+/// As [`fetch`].
+pub(crate) async fn fetch_trace(jaeger: &str, trace_id: &str) -> anyhow::Result<Option<Trace>> {
+    let (status, body) = get(jaeger, &format!("{}/api/traces/{trace_id}", jaeger.trim_end_matches('/'))).await?;
+    match status {
+        StatusCode::NOT_FOUND => Ok(None),
+        status if status.is_success() => Ok(traces(json(jaeger, &body)?)?.into_iter().next()),
+        status => bail!("{jaeger} answered {status}: {}", String::from_utf8_lossy(&body).trim()),
+    }
+}
+
+/// How many services it has spans of.
+///
+/// # Errors
+/// As [`fetch`].
+pub(crate) async fn count_services(jaeger: &str) -> anyhow::Result<usize> {
+    let (status, body) = get(jaeger, &format!("{}/api/services", jaeger.trim_end_matches('/'))).await?;
+    if !status.is_success() {
+        bail!("{jaeger} answered {status}");
+    }
+    // A Jaeger without any says `null`.
+    match json(jaeger, &body)?.get("data") {
+        Some(Value::Array(services)) => Ok(services.len()),
+        Some(Value::Null) => Ok(0),
+        Some(_) | None => bail!("what listens on {jaeger} is no Jaeger query API"),
+    }
+}
+
+async fn get(jaeger: &str, url: &str) -> anyhow::Result<(StatusCode, Vec<u8>)> {
+    http::get(url, TIMEOUT).await.map_err(|error| {
+        anyhow!("no answer from {jaeger}: {error:#}\n  next: is `orderctl up` or Jaeger running? Or pass --jaeger")
+    })
+}
+
+fn json(jaeger: &str, body: &[u8]) -> anyhow::Result<Value> {
+    serde_json::from_slice(body).with_context(|| format!("what listens on {jaeger} is no Jaeger query API"))
 }
 
 /// Reads the traces out of an answer, the oldest first.
@@ -120,19 +146,11 @@ fn search_url(jaeger: &str, order_id: &str, now: SystemTime) -> String {
     });
     let start = placed.map_or(now - LOOKBACK, |placed| placed - CLOCK_SLACK);
     let micros = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-    let tags = percent_encoded(&serde_json::json!({ "shop.order.id": order_id }).to_string());
+    let tags = http::percent_encoded(&serde_json::json!({ "shop.order.id": order_id }).to_string());
     let (start, end) = (micros(start), micros(now + CLOCK_SLACK));
     let service = proto::topics::ORDER_SERVICE;
     let jaeger = jaeger.trim_end_matches('/');
     format!("{jaeger}/api/traces?service={service}&tags={tags}&start={start}&end={end}&limit={LIMIT}")
-}
-
-fn percent_encoded(text: &str) -> String {
-    let encode = |byte: u8| {
-        let plain = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-        if plain { char::from(byte).to_string() } else { format!("%{byte:02X}") }
-    };
-    text.bytes().map(encode).collect()
 }
 
 fn trace(json: TraceJson) -> Trace {

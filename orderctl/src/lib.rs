@@ -3,19 +3,23 @@
 //!
 //! Reading order: `cli` (what may be typed), `client` and `failure` (how a call goes and fails), `waterfall` and
 //! `jaeger` (traces), `letters` (dead letters as they are shown), `demo` (the first order), `up` (the whole platform on
-//! this machine).
+//! this machine), `doctor` (what is wrong with a platform).
 
 mod catalogue;
 mod cli;
 mod client;
 mod demo;
+mod doctor;
 mod failure;
+mod http;
 mod jaeger;
 mod json;
 mod letters;
 mod money;
 mod output;
 mod render;
+mod story;
+mod telemetry;
 mod up;
 mod waterfall;
 
@@ -53,6 +57,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::DeadLetters(arguments) => return arguments.run().await,
         Command::Load(arguments) => arguments.run().await?,
         Command::Seed(arguments) => arguments.run().await?,
+        Command::Doctor(arguments) => return arguments.run().await,
         Command::Serve(arguments) => return Ok(arguments.run()),
     }
     Ok(ExitCode::SUCCESS)

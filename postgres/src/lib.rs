@@ -19,6 +19,7 @@ mod database;
 pub mod lookup;
 mod probe;
 mod queue;
+pub mod schema;
 mod settings;
 pub mod sqlstate;
 pub mod telemetry;

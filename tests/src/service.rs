@@ -252,6 +252,12 @@ impl Service {
         format!("http://127.0.0.1:{}", self.grpc_port)
     }
 
+    /// `http://127.0.0.1:port` of /readyz and /metrics.
+    #[must_use]
+    pub fn admin_address(&self) -> String {
+        format!("http://127.0.0.1:{}", self.admin_port)
+    }
+
     /// A connection that comes up with the first call.
     ///
     /// # Panics

@@ -5,7 +5,9 @@ use sqlx::{Connection as _, PgConnection};
 use tokio_util::sync::CancellationToken;
 
 /// The key of the advisory lock; the database is the service's own, so one number does.
-const LOCK: i64 = 0x6f75_7462_6f78;
+pub(crate) const LOCK: i64 = 0x6f75_7462_6f78;
+/// `application_name` of the session that holds it.
+pub(crate) const APPLICATION: &str = "relay-leadership";
 /// Between two tries to become the leader.
 const CANDIDATE_INTERVAL: Duration = Duration::from_millis(500);
 /// Between two signs of life of the leader. The server ends a session that is silent for longer than [`SILENCE`].
@@ -70,7 +72,7 @@ impl Leadership {
 }
 
 async fn connect(database: &Database) -> Result<PgConnection, sqlx::Error> {
-    let session = database.unlimited_session().application_name("relay-leadership");
+    let session = database.unlimited_session().application_name(APPLICATION);
     let session = session.options([("idle_session_timeout", SILENCE)]);
     PgConnection::connect_with(&session).await
 }

@@ -63,7 +63,7 @@ enum DeadLettersCommand {
     Replay(ReplayArguments),
 }
 
-fn parse_servers(text: &str) -> Result<String, String> {
+pub(crate) fn parse_servers(text: &str) -> Result<String, String> {
     let is_address = |address: &str| {
         address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
     };

@@ -14,10 +14,12 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use dead_letters::parse_servers;
 pub(crate) use import::{import_id, send as send_import};
 pub(crate) use serve::{Part, STOP_WITH_PARENT};
 pub(crate) use trace::current_style;
 
+use crate::doctor::DoctorArguments;
 use crate::up::UpArguments;
 
 /// Runs the order platform on this machine, and talks to one that runs anywhere.
@@ -30,6 +32,7 @@ Examples:
   orderctl up                                   everything on this machine, one order, its trace
   orderctl order place KETTLE-17L-STEEL=2       an order of your own
   orderctl trace ORDER_ID                       where its time went
+  orderctl doctor                               what is wrong with a platform, and what to do
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 78 bad settings (serve)."
 )]
@@ -47,6 +50,7 @@ pub(crate) enum Command {
     DeadLetters(dead_letters::DeadLettersArguments),
     Load(load::LoadArguments),
     Seed(seed::SeedArguments),
+    Doctor(DoctorArguments),
     Serve(serve::ServeArguments),
 }
 
@@ -74,7 +78,7 @@ impl CallOptions {
     }
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let expected = || "expected a number with ms, s or m behind it, such as 500ms, 5s or 2m".to_owned();
@@ -150,6 +154,7 @@ mod tests {
             "orderctl load --rate 500 --duration 30s --call get --json",
             "orderctl load --call shop --retries 1",
             "orderctl seed --published orders=shop:1,Grafana=http://shop:2",
+            "orderctl doctor --kafka h:9092 --prometheus http://h:9090 --dashboards observability/grafana/dashboards --json",
             "orderctl serve order --config FILE check-config",
         ] {
             let parsed = Cli::try_parse_from(line.split(' '));

@@ -40,7 +40,7 @@ struct Passed {
 }
 
 /// The two services.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Part {
     /// order-svc
     Order,
@@ -49,6 +49,14 @@ pub(crate) enum Part {
 }
 
 impl Part {
+    /// The service's name.
+    pub(crate) fn service(self) -> &'static str {
+        match self {
+            Self::Order => proto::topics::ORDER_SERVICE,
+            Self::Inventory => proto::topics::INVENTORY_SERVICE,
+        }
+    }
+
     /// The word that `serve` takes.
     pub(crate) fn argument(self) -> &'static str {
         match self {

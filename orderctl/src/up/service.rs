@@ -8,13 +8,11 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use http_body_util::{BodyExt as _, Empty};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use rustix::process::{Pid, Signal};
 use tokio::process::{Child, ChildStdin, Command};
 
 use crate::cli::{Part, STOP_WITH_PARENT};
+use crate::http;
 
 /// A service waits for its dependencies by itself; longer than this means that something is wrong.
 const READY_LIMIT: Duration = Duration::from_secs(60);
@@ -43,10 +41,7 @@ impl Service {
     /// # Errors
     /// The program or its log can't be opened.
     pub(crate) fn start(part: Part, environment: &[(&str, String)], logs: &Path) -> anyhow::Result<Self> {
-        let name = match part {
-            Part::Order => proto::topics::ORDER_SERVICE,
-            Part::Inventory => proto::topics::INVENTORY_SERVICE,
-        };
+        let name = part.service();
         let log = logs.join(format!("{name}.log"));
         let output = fresh_log(&log)?;
         let errors = output.try_clone().with_context(|| format!("{} can't be shared", log.display()))?;
@@ -152,15 +147,8 @@ impl Service {
 /// Status and body of /readyz, `None` while nothing listens.
 async fn readyz(port: u16) -> Option<(hyper::StatusCode, String)> {
     const ANSWER_LIMIT: Duration = Duration::from_secs(2);
-    let uri = format!("http://127.0.0.1:{port}/readyz").parse().ok()?;
-    let client: Client<_, Empty<&[u8]>> = Client::builder(TokioExecutor::new()).build_http();
-    let exchange = async {
-        let response = client.get(uri).await.ok()?;
-        let status = response.status();
-        let body = response.into_body().collect().await.ok()?.to_bytes();
-        Some((status, String::from_utf8_lossy(&body).into_owned()))
-    };
-    tokio::time::timeout(ANSWER_LIMIT, exchange).await.ok().flatten()
+    let (status, body) = http::get(&format!("http://127.0.0.1:{port}/readyz"), ANSWER_LIMIT).await.ok()?;
+    Some((status, String::from_utf8_lossy(&body).into_owned()))
 }
 
 /// An empty log; the one of the run before is kept beside it.

@@ -26,10 +26,34 @@ Try:
   grpcurl -plaintext 127.0.0.1:{orders_port} list
   grpcurl -plaintext -d '{body}' 127.0.0.1:{orders_port} orders.v1.OrderService/PlaceOrder
   grpcurl -plaintext -d '{{\"sku\":\"{sku}\"}}' 127.0.0.1:{inventory_port} inventory.v1.InventoryService/GetStock
-  {program} trace {order_id} --jaeger {jaeger}",
+  {program} trace {order_id} --jaeger {jaeger}
+  {program} doctor{elsewhere}",
         order_id = order.order_id,
         logs = logs.display(),
+        elsewhere = addresses_of_its_own(at),
     )
+}
+
+/// What `doctor` has to be told of a platform that is not where it looks by itself.
+fn addresses_of_its_own(at: &Addresses) -> String {
+    let local = |port: u16| format!("http://127.0.0.1:{port}");
+    let options = [
+        ("--orders", at.orders.to_string(), local(50051)),
+        ("--orders-admin", local(at.ports.orders_admin), local(9464)),
+        ("--orders-database", at.orders_database.clone(), "postgres://postgres@127.0.0.1:15432/orders".to_owned()),
+        ("--inventory", at.inventory.to_string(), local(50052)),
+        ("--inventory-admin", local(at.ports.inventory_admin), local(9465)),
+        (
+            "--inventory-database",
+            at.inventory_database.clone(),
+            "postgres://postgres@127.0.0.1:15432/inventory".to_owned(),
+        ),
+        ("--kafka", at.kafka.clone(), "127.0.0.1:19092".to_owned()),
+        ("--otlp", at.otlp.clone(), local(4317)),
+        ("--jaeger", at.jaeger.clone(), local(16686)),
+    ];
+    let elsewhere = options.into_iter().filter(|(_, address, usual)| address != usual);
+    elsewhere.map(|(option, address, _)| format!(" {option} '{address}'")).collect()
 }
 
 #[cfg(test)]
@@ -69,6 +93,10 @@ mod tests {
         let body: Vec<&str> = pasted[1].split('\'').collect();
         let json: serde_json::Value = serde_json::from_str(body[1]).expect("the body is JSON");
         assert_eq!(json["lines"][0]["sku"], "MUG");
+        assert!(
+            text.ends_with(" --kafka '127.0.0.1:7' --otlp 'http://127.0.0.1:6' --jaeger 'http://127.0.0.1:5'"),
+            "{text}"
+        );
         assert!(pasted[2].contains("{\"sku\":\"MUG\"}' 127.0.0.1:2 "), "{}", pasted[2]);
     }
 }

@@ -19,6 +19,8 @@ mod deadlocks;
 #[cfg(test)]
 mod dependencies;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod every_method;

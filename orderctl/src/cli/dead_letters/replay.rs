@@ -3,20 +3,15 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 use messaging::dead_letter::{Decision, Letter, Place, Plan, Reader, ReplayError, Replayer};
-use observability::logging::LogFilter;
-use observability::telemetry::{BatchSettings, LogFormat, ResourceAttributes, Sampler, Telemetry, TelemetrySettings};
-use uuid::Uuid;
 
 use super::{Filter, failed};
 use crate::letters::{Outcome, Report};
-use crate::output;
+use crate::{output, telemetry};
 
-/// `service.name` of the spans.
-const SERVICE_NAME: &str = "orderctl";
 /// How long the collector may take for the last spans.
 const LAST_SPANS: Duration = Duration::from_secs(2);
 
@@ -65,7 +60,7 @@ struct Run {
 
 impl ReplayArguments {
     pub(super) async fn run(self, kafka: &str, json: bool) -> anyhow::Result<ExitCode> {
-        let telemetry = if self.dry_run { None } else { Some(self.telemetry()?) };
+        let telemetry = if self.dry_run { None } else { Some(telemetry::start(&self.otlp, self.no_traces)?) };
         let replayer = if self.dry_run { None } else { Some(Replayer::new(kafka)?) };
         let mut run = Run { replayer, plan: Plan::default(), report: Report::new(self.dry_run), lines: !json };
         let result = self.replay(kafka, &mut run).await;
@@ -101,23 +96,6 @@ impl ReplayArguments {
             }
         }
         Ok(())
-    }
-
-    fn telemetry(&self) -> anyhow::Result<Telemetry> {
-        let settings = TelemetrySettings {
-            service_name: SERVICE_NAME.to_owned(),
-            service_version: env!("CARGO_PKG_VERSION").to_owned(),
-            service_instance_id: Uuid::new_v4().to_string(),
-            otlp_endpoint: self.otlp.clone(),
-            disabled: self.no_traces,
-            resource_attributes: ResourceAttributes::default(),
-            sampler: Sampler::default(),
-            batch: BatchSettings::default(),
-            // Standard output is the answer's.
-            log_filter: "off".parse::<LogFilter>().context("the filter of no logs")?,
-            log_format: LogFormat::Text,
-        };
-        Ok(Telemetry::start(settings)?)
     }
 }
 
