@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
 use sqlx::PgConnection;
 
 use crate::aside::Aside;
 use crate::{relay, settings};
+
+pub use rdkafka::error::KafkaError;
 
 /// librdkafka's name for this client.
 const NAME: &str = "inspection";

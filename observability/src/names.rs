@@ -59,6 +59,11 @@ pub const KAFKA_CONSUMER_POSITION_RESETS: &str = "kafka_consumer_position_resets
 
 /// Counter; `reason` (`queue_full`, `export_failed`). Not of the contract: telemetry's account of itself (I9).
 pub const TELEMETRY_DROPPED_SPANS: &str = "telemetry_dropped_spans_total";
+/// Gauge; no labels. Not of the contract: the share of traces that Jaeger lets this service begin, of operations without a
+/// share of their own.
+pub const TELEMETRY_SAMPLING_SHARE: &str = "telemetry_sampling_share";
+/// Counter; no labels. Not of the contract: log lines that were left out because they repeated themselves.
+pub const LOG_LINES_LEFT_OUT: &str = "log_lines_left_out_total";
 /// Gauge, always 1; `service`, `version`.
 pub const BUILD_INFO: &str = "build_info";
 /// Gauge; as Prometheus' own client libraries name it.
@@ -142,6 +147,11 @@ fn describe_orders() {
 
 fn describe_process() {
     describe_counter!(TELEMETRY_DROPPED_SPANS, "Spans that did not reach the collector, by reason.");
+    describe_gauge!(
+        TELEMETRY_SAMPLING_SHARE,
+        "Share of the traces begun here that Jaeger wants recorded at the moment."
+    );
+    describe_counter!(LOG_LINES_LEFT_OUT, "Log lines that were left out because they repeated themselves.");
     describe_gauge!(BUILD_INFO, "Always 1; the labels say what runs.");
     describe_gauge!(PROCESS_RESIDENT_MEMORY, "Memory of this process in RAM, in bytes.");
     describe_gauge!(PROCESS_CPU_SECONDS, "Processor time used by this process so far, in seconds.");

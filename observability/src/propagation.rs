@@ -1,16 +1,53 @@
 //! W3C trace context and baggage: from headers to a [`Context`] and back.
 //!
 //! Used with the propagators named here and never through OpenTelemetry's global one, so that ids pass on whether or
-//! not this process records spans. Headers that can't be read are as good as none: the trace begins anew.
+//! not this process records spans. Headers that can't be read are as good as none: the trace begins anew. Of baggage only
+//! what the settings name passes on: it comes from whoever calls, and would be stored with the order and sent with every
+//! event.
+
+use std::str::FromStr;
+use std::sync::{PoisonError, RwLock};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use opentelemetry::Context;
+use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
+use opentelemetry::{Context, Key, KeyValue, StringValue};
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 const BAGGAGE: &str = "baggage";
+/// Bytes of a baggage value that pass on: what callers send along is stored with the order and goes into every record.
+const LONGEST_BAGGAGE_VALUE: usize = 256;
+
+/// What passes on of callers' baggage. Like the tracer, it belongs to the process.
+static PASSED_ON: RwLock<BaggageKeys> = RwLock::new(BaggageKeys(Vec::new()));
+
+/// Names of baggage entries that pass on (BAGGAGE_KEYS): `tenant,experiment`. Without any, no baggage does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BaggageKeys(Vec<String>);
+
+/// BAGGAGE_KEYS is no list of names.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no name of a baggage entry: letters, digits, . _ and - only")]
+pub struct BaggageKeysError(String);
+
+impl FromStr for BaggageKeys {
+    type Err = BaggageKeysError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let plain =
+            |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let named = |name: &str| if plain(name) { Ok(name.to_owned()) } else { Err(BaggageKeysError(name.to_owned())) };
+        names.map(named).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// Sets what passes on from now on.
+pub(crate) fn pass_on(keys: &BaggageKeys) {
+    *PASSED_ON.write().unwrap_or_else(PoisonError::into_inner) = keys.clone();
+}
 
 /// The same for [`HeaderMap`], which would parse a text for each look.
 static HEADER_NAMES: [HeaderName; 3] =
@@ -65,7 +102,20 @@ pub fn inject(context: &Context, headers: &mut HeaderMap) {
 
 fn extract_from(headers: &dyn Extractor) -> Context {
     let traced = TraceContextPropagator::new().extract_with_context(&Context::new(), headers);
-    BaggagePropagator::new().extract_with_context(&traced, headers)
+    if headers.get(BAGGAGE).is_none() {
+        return traced;
+    }
+    let keys = PASSED_ON.read().unwrap_or_else(PoisonError::into_inner);
+    if keys.0.is_empty() {
+        return traced;
+    }
+    let given = BaggagePropagator::new().extract_with_context(&traced, headers);
+    let passes = |name: &Key, value: &StringValue| {
+        keys.0.iter().any(|key| key == name.as_str()) && value.as_str().len() <= LONGEST_BAGGAGE_VALUE
+    };
+    // Without their properties, which could hold anything.
+    let kept = given.baggage().iter().filter(|(name, (value, _))| passes(name, value));
+    traced.with_baggage(kept.map(|(name, (value, _))| KeyValue::new(name.clone(), value.clone())))
 }
 
 fn inject_into(context: &Context, headers: &mut dyn Injector) {
@@ -141,9 +191,23 @@ mod tests {
         let sent = TraceHeaders {
             traceparent: Some(PARENT.to_owned()),
             tracestate: Some("vendor=1".to_owned()),
-            baggage: Some("tenant=a".to_owned()),
+            baggage: None,
         };
         assert_eq!(TraceHeaders::of(&sent.to_context()), sent);
+    }
+
+    #[test]
+    fn baggage_passes_on_by_name_only() {
+        let long = "x".repeat(LONGEST_BAGGAGE_VALUE + 1);
+        let sent = |baggage: String| TraceHeaders { baggage: Some(baggage), ..headers(PARENT) };
+        let passed = |baggage: String| TraceHeaders::of(&sent(baggage).to_context()).baggage;
+        assert_eq!(passed("tenant=a".to_owned()), None, "nothing does unless it was named");
+        pass_on(&"tenant, test.run".parse().unwrap());
+        assert_eq!(passed("token=secret,tenant=a;note=b,user=ada".to_owned()), Some("tenant=a".to_owned()));
+        assert_eq!(passed(format!("tenant={long},test.run=7")), Some("test.run=7".to_owned()));
+        assert_eq!(passed("token=secret".to_owned()), None);
+        pass_on(&BaggageKeys::default());
+        assert!("a b".parse::<BaggageKeys>().is_err());
     }
 
     #[test]

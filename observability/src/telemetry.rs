@@ -6,27 +6,33 @@
 
 mod exporter;
 mod queue;
+mod rates;
+mod remote;
 mod resource;
+mod sampler;
 mod settings;
 pub(crate) mod tracer;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, SpanExporter};
+use opentelemetry_sdk::trace::{
+    BatchConfigBuilder, BatchSpanProcessor, Sampler as SdkSampler, SdkTracerProvider, ShouldSample, SpanExporter,
+};
 
-use crate::logging;
+use crate::logging::{self, LogLevels};
 use crate::metrics_page::{self, MetricsPage, Upkeep};
+use crate::propagation;
 
 pub use resource::{ResourceAttributes, ResourceAttributesError};
-pub use settings::{
-    BatchSettings, LogFormat, LogFormatError, Ratio, RatioError, Sampler, SamplerError, TelemetrySettings,
-};
+pub use sampler::{Ratio, RatioError, RemoteSampling, Sampler, SamplerArgumentError, SamplerError};
+pub use settings::{BatchSettings, LogFormat, LogFormatError, TelemetrySettings};
 
 /// Running telemetry. Dropping it leaves spans unsent: call [`Telemetry::shutdown`].
 #[derive(Debug)]
 pub struct Telemetry {
     metrics: MetricsPage,
+    log_levels: LogLevels,
     upkeep: Upkeep,
     tracing: Option<Tracing>,
 }
@@ -58,7 +64,7 @@ pub enum TelemetryError {
 struct Tracing {
     provider: SdkTracerProvider,
     installed: tracer::Installed,
-    exporter: Option<exporter::ExportRuntime>,
+    runtime: exporter::ExportRuntime,
 }
 
 impl Telemetry {
@@ -75,7 +81,7 @@ impl Telemetry {
         }
         let runtime = exporter::ExportRuntime::start()?;
         let exporter = exporter::otlp(&settings, &runtime)?;
-        let tracing = Tracing { exporter: Some(runtime), ..Tracing::start(&settings, exporter) };
+        let tracing = Tracing::start(&settings, exporter, runtime);
         Self::assemble(&settings, Some(tracing))
     }
 
@@ -88,13 +94,21 @@ impl Telemetry {
     where
         E: SpanExporter + 'static,
     {
-        let tracing = (!settings.disabled).then(|| Tracing::start(&settings, exporter));
-        Self::assemble(&settings, tracing)
+        if settings.disabled {
+            return Self::assemble(&settings, None);
+        }
+        let tracing = Tracing::start(&settings, exporter, exporter::ExportRuntime::start()?);
+        Self::assemble(&settings, Some(tracing))
     }
 
     /// The page that Prometheus scrapes.
     pub fn metrics(&self) -> MetricsPage {
         self.metrics.clone()
+    }
+
+    /// What is logged, to be changed while the process runs.
+    pub fn log_levels(&self) -> LogLevels {
+        self.log_levels.clone()
     }
 
     /// Sends the spans that are queued now and returns when that is done; for tests.
@@ -116,15 +130,20 @@ impl Telemetry {
     }
 
     fn assemble(settings: &TelemetrySettings, tracing: Option<Tracing>) -> Result<Self, TelemetryError> {
-        logging::install(settings)?;
+        let log_levels = logging::install(settings)?;
+        propagation::pass_on(&settings.baggage_keys);
         let metrics = metrics_page::install(settings)?;
         let upkeep = Upkeep::start(metrics.clone())?;
-        Ok(Self { metrics, upkeep, tracing })
+        Ok(Self { metrics, log_levels, upkeep, tracing })
     }
 }
 
 impl Tracing {
-    fn start<E: SpanExporter + 'static>(settings: &TelemetrySettings, exporter: E) -> Self {
+    fn start<E: SpanExporter + 'static>(
+        settings: &TelemetrySettings,
+        exporter: E,
+        runtime: exporter::ExportRuntime,
+    ) -> Self {
         let queue = Arc::new(queue::Queue::new(settings.batch.max_queue_size));
         let batch = BatchConfigBuilder::default()
             .with_max_queue_size(settings.batch.max_queue_size)
@@ -133,12 +152,13 @@ impl Tracing {
             .build();
         let sender = BatchSpanProcessor::new(queue::CountingExporter::new(exporter, Arc::clone(&queue)), batch);
         let provider = SdkTracerProvider::builder()
-            .with_sampler(settings.sampler.to_sdk())
+            .with_sampler(sampler(settings, &runtime))
             .with_resource(resource::build(settings))
             .with_span_processor(queue::BoundedProcessor::new(sender, queue))
             .build();
-        let installed = tracer::install(&provider, &settings.service_name, &settings.service_version, settings.sampler);
-        Self { provider, installed, exporter: None }
+        let follows_parent = settings.sampler.follows_parent();
+        let installed = tracer::install(&provider, &settings.service_name, &settings.service_version, follows_parent);
+        Self { provider, installed, runtime }
     }
 
     fn shutdown(self, timeout: Duration) {
@@ -146,8 +166,27 @@ impl Tracing {
         if let Err(error) = self.provider.shutdown_with_timeout(timeout) {
             tracing::warn!(error = %error, "last spans were not sent");
         }
-        if let Some(runtime) = self.exporter {
-            runtime.stop();
-        }
+        self.runtime.stop();
+    }
+}
+
+/// The SDK's form of the settings' sampler. One that asks Jaeger does so on the exporter's runtime, until that ends.
+fn sampler(settings: &TelemetrySettings, runtime: &exporter::ExportRuntime) -> Box<dyn ShouldSample> {
+    let parent_based = |root: Box<dyn ShouldSample>| SdkSampler::ParentBased(root).into();
+    let share = |ratio: &Ratio| SdkSampler::TraceIdRatioBased(ratio.share());
+    let followed = |remote: &RemoteSampling| {
+        let sampler = rates::RemoteSampler::new(remote.initial);
+        runtime.spawn(remote::follow(remote.clone(), settings.service_name.clone(), sampler.clone()));
+        sampler
+    };
+    match &settings.sampler {
+        Sampler::AlwaysOn => SdkSampler::AlwaysOn.into(),
+        Sampler::AlwaysOff => SdkSampler::AlwaysOff.into(),
+        Sampler::TraceIdRatio(ratio) => share(ratio).into(),
+        Sampler::JaegerRemote(remote) => followed(remote).into(),
+        Sampler::ParentBasedAlwaysOn => parent_based(SdkSampler::AlwaysOn.into()),
+        Sampler::ParentBasedAlwaysOff => parent_based(SdkSampler::AlwaysOff.into()),
+        Sampler::ParentBasedTraceIdRatio(ratio) => parent_based(share(ratio).into()),
+        Sampler::ParentBasedJaegerRemote(remote) => parent_based(followed(remote).into()),
     }
 }

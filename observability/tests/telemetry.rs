@@ -167,7 +167,7 @@ fn json_line_has_the_event_and_its_trace() {
     let _recording = Recording::start(Sampler::default(), false);
     let output = Output::default();
     let server = spans::server(METHOD, &headers(SAMPLED).to_context());
-    tracing::subscriber::with_default(logging::subscriber(&settings(), output.clone()).unwrap(), || {
+    tracing::subscriber::with_default(logging::subscriber(&settings(), output.clone()).unwrap().0, || {
         let _attached = server.clone().attach();
         let long = "x".repeat(10_000);
         tracing::warn!(order.id = "order-1", duration_ms = 1.5, long, level = "forged", "order \"refused\"\n{}", 1);
@@ -195,12 +195,50 @@ fn json_line_has_the_event_and_its_trace() {
 fn text_line_can_not_be_forged() {
     let output = Output::default();
     let settings = TelemetrySettings { log_format: LogFormat::Text, ..settings() };
-    tracing::subscriber::with_default(logging::subscriber(&settings, output.clone()).unwrap(), || {
+    tracing::subscriber::with_default(logging::subscriber(&settings, output.clone()).unwrap().0, || {
         tracing::info!(reason = "two words", sku = "A-1", "first\nsecond \u{1b}[31m");
     });
     let text = output.text();
     assert!(text.contains(r#"first\nsecond \u{1b}[31m reason="two words" sku=A-1"#), "{text}");
     assert_eq!(text.lines().count(), 1, "{text}");
+}
+
+#[test]
+fn filter_changes_between_two_lines() {
+    let output = Output::default();
+    let (subscriber, levels) = logging::subscriber(&settings(), output.clone()).unwrap();
+    tracing::subscriber::with_default(subscriber, || {
+        let say = |what: &str| tracing::debug!(target: "order_svc::store", what, "said");
+        say("too early");
+        levels.change(&"info,order_svc=debug".parse().unwrap()).unwrap();
+        say("heard");
+        tracing::debug!(target: "inventory_svc", "of another target");
+        levels.change(&"info".parse().unwrap()).unwrap();
+        say("too late");
+    });
+    let text = output.text();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.contains(r#""what":"heard""#), "{text}");
+}
+
+#[test]
+fn repeats_are_left_out_and_counted_but_never_below_info() {
+    let recording = Recording::start(Sampler::default(), true);
+    let output = Output::default();
+    let settings = TelemetrySettings { log_filter: "debug".parse().unwrap(), ..settings() };
+    tracing::subscriber::with_default(logging::subscriber(&settings, output.clone()).unwrap().0, || {
+        for number in 0..500 {
+            tracing::warn!(number, "again");
+            tracing::debug!(number, "asked for");
+        }
+        tracing::warn!("another place");
+    });
+    let text = output.text();
+    let count = |what: &str| text.lines().filter(|line| line.contains(what)).count();
+    let counts = [r#""message":"again""#, r#""message":"asked for""#, "another place"].map(count);
+    assert_eq!(counts, [50, 500, 1], "{text}");
+    let page = recording.telemetry().metrics().render();
+    assert!(page.contains("log_lines_left_out_total 450"), "{page}");
 }
 
 #[test]

@@ -127,7 +127,7 @@ impl DoctorArguments {
         for place in &places {
             databases.push(servers::database(&mut examination, place).await?);
         }
-        let brokers = servers::kafka(&mut examination, &self.kafka).await?;
+        let brokers = servers::kafka(&mut examination, &self.kafka, self.wait).await?;
         servers::jaeger(&mut examination, &self.jaeger).await?;
         for place in &places {
             services::answers(&mut examination, place).await?;

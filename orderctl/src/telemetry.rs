@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use observability::logging::LogFilter;
+use observability::propagation::BaggageKeys;
 use observability::telemetry::{BatchSettings, LogFormat, ResourceAttributes, Sampler, Telemetry, TelemetrySettings};
 use uuid::Uuid;
 
@@ -21,6 +22,7 @@ pub(crate) fn start(otlp: &str, disabled: bool) -> anyhow::Result<Telemetry> {
         disabled,
         resource_attributes: ResourceAttributes::default(),
         sampler: Sampler::default(),
+        baggage_keys: BaggageKeys::default(),
         batch: BatchSettings::default(),
         // Standard output is the answer's.
         log_filter: "off".parse::<LogFilter>().context("the filter of no logs")?,

@@ -246,6 +246,25 @@ impl Service {
         Metrics::parse(&page)
     }
 
+    /// A page of the admin listener, as it comes.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn page(&self, path: &str) -> String {
+        let url = format!("http://127.0.0.1:{}/{path}", self.admin_port);
+        http::get(&url).await.expect("a service that runs has an admin listener").1
+    }
+
+    /// Changes what it logs, without a restart.
+    ///
+    /// # Panics
+    /// When it does not take the filter.
+    pub async fn log_at(&self, filter: &str) {
+        let url = format!("http://127.0.0.1:{}/log", self.admin_port);
+        let answer = http::put(&url, filter).await.expect("a service that runs has an admin listener");
+        assert_eq!(answer, (200, format!("{filter}\n")));
+    }
+
     /// `http://127.0.0.1:port`, for callers.
     #[must_use]
     pub fn address(&self) -> String {

@@ -20,6 +20,9 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// One try of a query.
 const ATTEMPT: Duration = Duration::from_secs(2);
 
+/// What services are told that ask for sampling rates, until somebody writes something else.
+const EVERY_TRACE: &str = r#"{ "default_strategy": { "type": "probabilistic", "param": 1 } }"#;
+
 /// About 15 spans each make this less than a gigabyte; the oldest traces go first.
 const MAX_TRACES: u32 = 50_000;
 
@@ -59,6 +62,10 @@ pub(super) struct Jaeger {
     pub(super) program: PathBuf,
     pub(super) otlp_endpoint: String,
     pub(super) query_url: String,
+    /// Where services ask for sampling rates, over gRPC.
+    pub(super) sampling_endpoint: String,
+    /// What they are told. Jaeger reads it again each second.
+    pub(super) sampling_file: PathBuf,
     otlp_port: u16,
     settings: PathBuf,
     spec: ServerSpec,
@@ -84,12 +91,19 @@ impl Jaeger {
         let otlp_port = ports::choose(otlp, "OTLP")?;
         let query_port = ports::choose(jaeger_query, "Jaeger's query API")?;
         let query_grpc_port = ports::choose(None, "Jaeger's query API over gRPC")?;
-        fs::write(&settings, configuration(otlp_port, query_port, query_grpc_port))
-            .with_context(|| format!("can't write {}", settings.display()))?;
+        let sampling_port = ports::choose(None, "Jaeger's sampling rates")?;
+        let sampling_file = lock.data().join("sampling.json");
+        let write =
+            |file: &Path, text: &str| fs::write(file, text).with_context(|| format!("can't write {}", file.display()));
+        write(&sampling_file, EVERY_TRACE)?;
+        let sampling = Sampling { file: &sampling_file, grpc: sampling_port };
+        write(&settings, &configuration(otlp_port, query_port, query_grpc_port, &sampling))?;
         let mut jaeger = Self {
             program,
             otlp_endpoint: format!("http://127.0.0.1:{otlp_port}"),
             query_url: format!("http://127.0.0.1:{query_port}"),
+            sampling_endpoint: format!("http://127.0.0.1:{sampling_port}"),
+            sampling_file,
             otlp_port,
             settings,
             spec,
@@ -145,11 +159,19 @@ fn command(program: &Path, settings: &Path) -> Command {
     command
 }
 
+struct Sampling<'file> {
+    file: &'file Path,
+    grpc: u16,
+}
+
 /// Its own metrics are off: they would listen on a fixed port.
-fn configuration(otlp: u16, query: u16, query_grpc: u16) -> String {
+fn configuration(otlp: u16, query: u16, query_grpc: u16, sampling: &Sampling<'_>) -> String {
+    let Sampling { file: sampling_file, grpc: sampling } = sampling;
+    // A JSON string is a YAML string.
+    let sampling_file = serde_json::Value::from(sampling_file.to_string_lossy());
     format!(
         r#"service:
-  extensions: [jaeger_storage, jaeger_query]
+  extensions: [jaeger_storage, jaeger_query, remote_sampling]
   pipelines:
     traces:
       receivers: [otlp]
@@ -172,6 +194,12 @@ extensions:
       memory:
         memory:
           max_traces: {MAX_TRACES}
+  remote_sampling:
+    file:
+      path: {sampling_file}
+      reload_interval: 1s
+    grpc:
+      endpoint: "127.0.0.1:{sampling}"
 receivers:
   otlp:
     protocols:

@@ -7,6 +7,8 @@ mod receiver;
 mod shapes;
 mod store;
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
 
 use self::jaeger::Jaeger;
@@ -81,6 +83,15 @@ impl Traces {
             Server::External { query_url, .. } => query_url,
             Server::Jaeger(jaeger) => &jaeger.query_url,
             Server::Receiver(receiver) => &receiver.query_url,
+        }
+    }
+
+    /// Where services ask for sampling rates (over gRPC, for OTEL_TRACES_SAMPLER_ARG), and the file with what they are
+    /// told, which is read again each second; `None` where the store is not a Jaeger of ours.
+    pub fn sampling(&self) -> Option<(&str, &Path)> {
+        match &self.server {
+            Server::Jaeger(jaeger) => Some((&jaeger.sampling_endpoint, &jaeger.sampling_file)),
+            Server::External { .. } | Server::Receiver(_) => None,
         }
     }
 

@@ -12,6 +12,8 @@ use tracing::field::{Field, Visit};
 const MAX_VALUE_BYTES: usize = 2 * 1_024;
 const MESSAGE: &str = "message";
 const CUT: &str = "…";
+/// How many lines like this one were left out before it.
+pub(super) const LEFT_OUT: &str = "repeats_left_out";
 
 /// What an event says.
 #[derive(Default)]

@@ -11,7 +11,8 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 
 use super::Spans;
-use super::fields::{Fields, current_span};
+use super::fields::{Fields, LEFT_OUT, current_span};
+use super::repeats::Repeats;
 use crate::telemetry::TelemetrySettings;
 
 /// RFC 3339, always in UTC and always with six digits, so that lines sort as text.
@@ -19,18 +20,20 @@ const TIMESTAMP: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
 
 /// What every line has, whatever the event.
-const OWN_FIELDS: [&str; 8] = ["timestamp", "level", "target", "message", "service", "version", "trace_id", "span_id"];
+const OWN_FIELDS: [&str; 9] =
+    ["timestamp", "level", "target", "message", "service", "version", "trace_id", "span_id", LEFT_OUT];
 
 /// Writes `timestamp`, `level`, `target` and `message`, the event's own fields at the same level with dotted names as
 /// they are, then `service`, `version`, `trace_id` and `span_id`.
 pub(super) struct JsonLines {
     service: String,
     version: String,
+    repeats: Repeats,
 }
 
 impl JsonLines {
-    pub(super) fn new(settings: &TelemetrySettings) -> Self {
-        Self { service: settings.service_name.clone(), version: settings.service_version.clone() }
+    pub(super) fn new(settings: &TelemetrySettings, repeats: Repeats) -> Self {
+        Self { service: settings.service_name.clone(), version: settings.service_version.clone(), repeats }
     }
 
     fn write(&self, line: &mut impl fmt::Write, event: &Event<'_>, now: OffsetDateTime) -> fmt::Result {
@@ -44,6 +47,10 @@ impl JsonLines {
             // No field of an event can take the place of the line's own.
             let prefix = if OWN_FIELDS.contains(name) { "field." } else { "" };
             write!(line, r#",{}:{value}"#, text(&format!("{prefix}{name}")))?;
+        }
+        let left_out = self.repeats.left_out(event.metadata());
+        if left_out > 0 {
+            write!(line, r#","{LEFT_OUT}":{left_out}"#)?;
         }
         write!(line, r#","service":{},"version":{}"#, text(&self.service), text(&self.version))?;
         if let Some(span) = current_span() {

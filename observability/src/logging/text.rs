@@ -11,13 +11,22 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 
 use super::Spans;
-use super::fields::{Fields, current_span};
+use super::fields::{Fields, LEFT_OUT, current_span};
+use super::repeats::Repeats;
 
 const TIME_OF_DAY: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute]:[second].[subsecond digits:3]");
 /// Hexadecimal digits of the trace id: enough to tell the traces on a screen apart.
 const SHORT_TRACE_ID: usize = 8;
 
-pub(super) struct TextLines;
+pub(super) struct TextLines {
+    repeats: Repeats,
+}
+
+impl TextLines {
+    pub(super) fn new(repeats: Repeats) -> Self {
+        Self { repeats }
+    }
+}
 
 impl<S, N> FormatEvent<S, N> for TextLines
 where
@@ -38,6 +47,10 @@ where
                 Value::String(text) if is_plain(text) => write!(writer, " {name}={text}")?,
                 other => write!(writer, " {name}={other}")?,
             }
+        }
+        let left_out = self.repeats.left_out(event.metadata());
+        if left_out > 0 {
+            write!(writer, " {LEFT_OUT}={left_out}")?;
         }
         if let Some(span) = current_span() {
             let trace_id = span.trace_id().to_string();

@@ -8,17 +8,17 @@ const ORDER_STATUS: &str = "shop.order.status";
 
 /// Says on the span of `context` which order it is about.
 pub fn set_order(context: &Context, order_id: &str) {
-    set(context, ORDER_ID, order_id);
+    set(context, ORDER_ID, || order_id.to_owned());
 }
 
-/// Says on the span of `context` which status the order has now, as the API names it (`CONFIRMED`).
+/// Says on the span of `context` which status the order has now: `confirmed`, written as the API names it (`CONFIRMED`).
 pub fn set_status(context: &Context, status: &str) {
-    set(context, ORDER_STATUS, status);
+    set(context, ORDER_STATUS, || status.to_ascii_uppercase());
 }
 
-fn set(context: &Context, key: &'static str, value: &str) {
+fn set(context: &Context, key: &'static str, value: impl FnOnce() -> String) {
     let span = context.span();
     if span.is_recording() {
-        span.set_attribute(KeyValue::new(key, value.to_owned()));
+        span.set_attribute(KeyValue::new(key, value()));
     }
 }

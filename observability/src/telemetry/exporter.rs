@@ -23,6 +23,11 @@ impl ExportRuntime {
         Ok(Self(runtime))
     }
 
+    /// Runs a task as long as this lives.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(self.0.spawn(task));
+    }
+
     /// Does not wait: an export that hangs must not keep the process.
     pub(super) fn stop(self) {
         self.0.shutdown_background();

@@ -11,8 +11,6 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use opentelemetry_semantic_conventions::SCHEMA_URL;
 
-use super::settings::Sampler;
-
 static CURRENT: RwLock<Option<CurrentTracer>> = RwLock::new(None);
 static INSTALLATIONS: AtomicU64 = AtomicU64::new(0);
 
@@ -27,14 +25,14 @@ pub(crate) struct CurrentTracer {
 #[derive(Debug)]
 pub(super) struct Installed(u64);
 
-pub(super) fn install(provider: &SdkTracerProvider, name: &str, version: &str, sampler: Sampler) -> Installed {
+pub(super) fn install(provider: &SdkTracerProvider, name: &str, version: &str, follows_parent: bool) -> Installed {
     let scope = InstrumentationScope::builder(name.to_owned())
         .with_version(version.to_owned())
         .with_schema_url(SCHEMA_URL)
         .build();
     let installation = INSTALLATIONS.fetch_add(1, Ordering::Relaxed);
     let tracer = provider.tracer_with_scope(scope);
-    store(Some(CurrentTracer { tracer, follows_parent: sampler.follows_parent(), installation }));
+    store(Some(CurrentTracer { tracer, follows_parent, installation }));
     Installed(installation)
 }
 

@@ -75,6 +75,7 @@ pub(crate) fn settings() -> TelemetrySettings {
         disabled: false,
         resource_attributes: "deployment.environment.name=test".parse().unwrap(),
         sampler: Sampler::ParentBasedAlwaysOn,
+        baggage_keys: Default::default(),
         batch: Default::default(),
         log_filter: "info".parse().unwrap(),
         log_format: LogFormat::Json,

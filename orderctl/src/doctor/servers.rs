@@ -1,9 +1,10 @@
 //! What the services stand on: databases, brokers, the trace store.
 
+use std::collections::BTreeMap;
 use std::str::FromStr as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use messaging::inspection::Brokers;
+use messaging::inspection::{Brokers, KafkaError, Partition};
 use proto::topics;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, PgConnection};
@@ -17,6 +18,7 @@ use crate::jaeger;
 
 /// A server that is there answers sooner.
 const PATIENCE: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_millis(250);
 
 /// A service's database and its migrations; the connection, if both are fine.
 pub(super) async fn database(
@@ -101,43 +103,57 @@ async fn connect(place: &Place<'_>) -> Result<(String, PgConnection), Trouble> {
 }
 
 /// Brokers and topics; a client, if both are fine.
-pub(super) async fn kafka(examination: &mut Examination, servers: &str) -> anyhow::Result<Option<Brokers>> {
+pub(super) async fn kafka(
+    examination: &mut Examination,
+    servers: &str,
+    wait: Duration,
+) -> anyhow::Result<Option<Brokers>> {
+    let next =
+        "is Kafka running? A broker must also be reachable under the address that it advertises. Or pass --kafka";
+    let failed = |error: KafkaError| broken(format!("{servers}: {error}"), next);
     let ask = async {
-        let next =
-            "is Kafka running? A broker must also be reachable under the address that it advertises. Or pass --kafka";
-        let failed = |error: &dyn std::fmt::Display| broken(format!("{servers}: {error}"), next);
-        let brokers = Brokers::new(servers, PATIENCE).map_err(|error| failed(&error))?;
-        let topics = brokers.topics().await.map_err(|error| failed(&error))?;
-        Ok((format!("brokers at {servers}"), (brokers, topics)))
+        let brokers = Brokers::new(servers, PATIENCE).map_err(failed)?;
+        brokers.topics().await.map_err(failed)?;
+        Ok((format!("brokers at {servers}"), brokers))
     };
-    let Some((brokers, found)) = examination.check(Check::Kafka, ask).await? else {
-        examination.check(Check::Topics, async { Ok::<_, Trouble>((String::new(), ())) }).await?;
-        return Ok(None);
-    };
-    let wanted = [topics::ORDERS, topics::INVENTORY, topics::ORDERS_DEAD_LETTERS, topics::INVENTORY_DEAD_LETTERS];
+    let brokers = examination.check(Check::Kafka, ask).await?;
     let look = async {
-        let missing: Vec<&str> = wanted.into_iter().filter(|topic| !found.contains_key(*topic)).collect();
-        if !missing.is_empty() {
-            return Err(broken(
-                format!("there is no topic {}", missing.join(", ")),
-                "restart a service: it makes the topics that are missing when it starts",
-            ));
+        let brokers = brokers.as_ref().ok_or(Trouble::FollowsFrom(Check::Kafka))?;
+        let begun = Instant::now();
+        loop {
+            match are_there(&brokers.topics().await.map_err(failed)?) {
+                // A service that was just started for the first time is about to make them.
+                Err(_) if begun.elapsed() < wait => tokio::time::sleep(POLL).await,
+                found => return found.map(|text| (text, ())),
+            }
         }
-        let partitions = || wanted.into_iter().flat_map(|topic| found[topic].iter().map(move |it| (topic, it)));
-        let leaderless: Vec<String> = partitions()
-            .filter(|(_, partition)| !partition.has_leader)
-            .map(|(topic, partition)| format!("{topic}/{}", partition.id))
-            .collect();
-        if !leaderless.is_empty() {
-            return Err(broken(
-                format!("no broker leads {}", leaderless.join(", ")),
-                "a broker is away that has the only copy: start it, or look at its log",
-            ));
-        }
-        Ok((format!("{} with {} partitions, each with a leader", wanted.join(", "), partitions().count()), ()))
     };
     let fine = examination.check(Check::Topics, look).await?;
-    Ok(fine.map(|()| brokers))
+    Ok(brokers.filter(|_| fine.is_some()))
+}
+
+/// Whether every topic is there and can be written and read.
+fn are_there(found: &BTreeMap<String, Vec<Partition>>) -> Result<String, Trouble> {
+    let wanted = [topics::ORDERS, topics::INVENTORY, topics::ORDERS_DEAD_LETTERS, topics::INVENTORY_DEAD_LETTERS];
+    let missing: Vec<&str> = wanted.into_iter().filter(|topic| !found.contains_key(*topic)).collect();
+    if !missing.is_empty() {
+        return Err(broken(
+            format!("there is no topic {}", missing.join(", ")),
+            "restart a service: it makes the topics that are missing when it starts",
+        ));
+    }
+    let partitions = || wanted.into_iter().flat_map(|topic| found[topic].iter().map(move |it| (topic, it)));
+    let leaderless: Vec<String> = partitions()
+        .filter(|(_, partition)| !partition.has_leader)
+        .map(|(topic, partition)| format!("{topic}/{}", partition.id))
+        .collect();
+    if !leaderless.is_empty() {
+        return Err(broken(
+            format!("no broker leads {}", leaderless.join(", ")),
+            "a broker is away that has the only copy: start it, or look at its log",
+        ));
+    }
+    Ok(format!("{} with {} partitions, each with a leader", wanted.join(", "), partitions().count()))
 }
 
 /// The trace store.

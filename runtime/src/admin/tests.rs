@@ -57,6 +57,39 @@ async fn readiness_follows_health() {
 }
 
 #[tokio::test]
+async fn log_filter_is_shown_and_changed_and_nonsense_is_refused() {
+    let admin = Admin::start().await;
+    assert!(admin.get("/log").await.ends_with("\r\n\r\ninfo\n"));
+    let answer = admin.ask("PUT", "/log", "info,order_svc=debug\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("info,order_svc=debug\n"), "{answer}");
+    let answer = admin.ask("PUT", "/log", "order_svc=loud").await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("is no log filter"), "{answer}");
+    let answer = admin.ask("PUT", "/log", &"x".repeat(2_000)).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(admin.ask("POST", "/log", "off").await.starts_with("HTTP/1.1 405 "));
+    assert!(admin.get("/log").await.ends_with("\r\n\r\ninfo,order_svc=debug\n"), "the good one stays");
+    admin.stop().await;
+}
+
+#[tokio::test]
+async fn only_callers_on_this_machine_change_what_is_logged() {
+    let levels = LogLevels::apart(&"info".parse().unwrap()).unwrap();
+    let pages = Pages { health: Health::new(), render_metrics: Arc::new(String::new), log_levels: levels.clone() };
+    let from = |address: &str| {
+        let caller = SocketAddr::new(address.parse().unwrap(), 4_711);
+        change_log_filter(State(pages.clone()), ConnectInfo(caller), Bytes::from_static(b"debug"))
+    };
+    for stranger in ["10.1.2.3", "2001:db8::1", "::ffff:10.1.2.3"] {
+        assert_eq!(from(stranger).await.0, StatusCode::FORBIDDEN, "{stranger}");
+    }
+    assert_eq!(levels.current().to_string(), "info");
+    for own in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+        assert_eq!(from(own).await.0, StatusCode::OK, "{own}");
+    }
+    assert_eq!(levels.current().to_string(), "debug");
+}
+
+#[tokio::test]
 async fn idle_connection_does_not_keep_the_listener_from_stopping() {
     let admin = Admin::start().await;
     let _idle = TcpStream::connect(admin.address).await.unwrap();
@@ -86,13 +119,21 @@ impl Admin {
         let listener = AdminListener::bind(LOOPBACK).await.unwrap();
         let address = listener.local_addr().unwrap();
         let render = || "orders_placed_total 7\n".to_owned();
-        group.spawn("listener", listener.serve(health.clone(), render, group.stop_token()));
+        let levels = LogLevels::apart(&"info".parse().unwrap()).unwrap();
+        group.spawn("listener", listener.serve(health.clone(), render, levels, group.stop_token()));
         Self { health, address, supervisor, group }
     }
 
     async fn get(&self, path: &str) -> String {
+        self.ask("GET", path, "").await
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: &str) -> String {
         let mut connection = TcpStream::connect(self.address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
         connection.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         connection.read_to_string(&mut answer).await.unwrap();

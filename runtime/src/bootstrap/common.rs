@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use observability::logging::LogFilter;
-use observability::telemetry::{BatchSettings, LogFormat, Ratio, ResourceAttributes, Sampler, TelemetrySettings};
+use observability::propagation::BaggageKeys;
+use observability::telemetry::{BatchSettings, LogFormat, ResourceAttributes, Sampler, TelemetrySettings};
 use tonic::transport::Uri;
 
 use super::Service;
@@ -23,7 +24,7 @@ pub(super) struct CommonSettings {
 
 impl CommonSettings {
     pub(super) fn read<S: Service>(reader: &mut SettingsReader) -> Self {
-        let admin_listen = reader.address("ADMIN_LISTEN", S::ADMIN_LISTEN, "serves /metrics, /livez and /readyz");
+        let admin_listen = reader.address("ADMIN_LISTEN", S::ADMIN_LISTEN, "serves /metrics, /livez, /readyz and /log");
         // Declared so that a file which sets it is not refused.
         reader.address("HTTP_LISTEN", S::HTTP_LISTEN, "reserved for the HTTP/JSON gateway; nothing listens there yet");
         let shutdown_grace =
@@ -51,6 +52,9 @@ fn telemetry<S: Service>(reader: &mut SettingsReader) -> TelemetrySettings {
             .optional::<ResourceAttributes>("OTEL_RESOURCE_ATTRIBUTES", "more attributes of traces: key=value,…")
             .unwrap_or_default(),
         sampler: sampler(reader),
+        baggage_keys: reader
+            .optional::<BaggageKeys>("BAGGAGE_KEYS", "entries of callers' baggage that pass on: tenant,…; no others do")
+            .unwrap_or_default(),
         batch: batch(reader),
     }
 }
@@ -67,13 +71,22 @@ fn otlp_endpoint(reader: &mut SettingsReader) -> String {
 }
 
 fn sampler(reader: &mut SettingsReader) -> Sampler {
+    const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
     let sampler: Sampler = reader.value(
         "OTEL_TRACES_SAMPLER",
         "parentbased_always_on",
-        "which traces are kept: [parentbased_]always_on, always_off or traceidratio",
+        "which traces are kept: [parentbased_]always_on, always_off, traceidratio or jaeger_remote",
     );
-    let ratio: Ratio = reader.value("OTEL_TRACES_SAMPLER_ARG", "1.0", "share of traces for traceidratio, from 0 to 1");
-    sampler.with_ratio(ratio)
+    let argument: Option<String> = reader.optional(
+        ARGUMENT,
+        "share for traceidratio (1); endpoint=http://127.0.0.1:5779,pollingIntervalMs=10000,initialSamplingRate=0.001 for \
+         jaeger_remote",
+    );
+    let Some(argument) = argument else { return sampler };
+    sampler.clone().with_argument(&argument).unwrap_or_else(|problem| {
+        reader.reject(ARGUMENT, problem.to_string());
+        sampler
+    })
 }
 
 /// The OpenTelemetry specification gives these times in milliseconds without a unit.

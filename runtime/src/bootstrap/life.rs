@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use observability::logging::LogLevels;
 use observability::metrics_page::MetricsPage;
 use observability::telemetry::{Telemetry, TelemetrySettings};
 use tokio::runtime::Builder;
@@ -22,6 +23,12 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 const FLUSH_AFTER_FAILED_START: Duration = Duration::from_secs(2);
 /// For threads that are not Tokio's to stop: by now they have nothing to do, or they hang.
 const LONGEST_WAIT_FOR_THREADS: Duration = Duration::from_millis(500);
+
+/// What of telemetry the admin listener shows.
+struct Operator {
+    metrics: MetricsPage,
+    log_levels: LogLevels,
+}
 
 /// How a life ended that had begun.
 struct Ending {
@@ -49,7 +56,8 @@ fn with_telemetry<S: Service>(common: CommonSettings, settings: S::Settings) -> 
     let handle = RuntimeHandle::new::<S>();
     let service_instance_id = handle.instance_id.clone();
     let telemetry = Telemetry::start(TelemetrySettings { service_instance_id, ..common.telemetry.clone() })?;
-    let ending = on_a_runtime::<S>(common, settings, handle, telemetry.metrics());
+    let operator = Operator { metrics: telemetry.metrics(), log_levels: telemetry.log_levels() };
+    let ending = on_a_runtime::<S>(common, settings, handle, operator);
     telemetry.shutdown(ending.as_ref().map_or(FLUSH_AFTER_FAILED_START, |ending| ending.grace.left()));
     ending
 }
@@ -58,11 +66,11 @@ fn on_a_runtime<S: Service>(
     common: CommonSettings,
     settings: S::Settings,
     handle: RuntimeHandle,
-    metrics: MetricsPage,
+    operator: Operator,
 ) -> Result<Ending, StartError> {
     let runtime = Builder::new_multi_thread().enable_all().thread_name(S::NAME).build()?;
     // Spawned, so that a panic in the service's own start or drain is an error like any other.
-    let life = runtime.spawn(until_stopped::<S>(common, settings, handle, metrics));
+    let life = runtime.spawn(until_stopped::<S>(common, settings, handle, operator));
     let ending = runtime.block_on(life).map_err(StartError::from).flatten();
     let wait = ending.as_ref().map_or(LONGEST_WAIT_FOR_THREADS, |ending| ending.grace.left() / 2);
     runtime.shutdown_timeout(wait.min(LONGEST_WAIT_FOR_THREADS));
@@ -73,14 +81,16 @@ async fn until_stopped<S: Service>(
     common: CommonSettings,
     settings: S::Settings,
     handle: RuntimeHandle,
-    metrics: MetricsPage,
+    operator: Operator,
 ) -> Result<Ending, StartError> {
     let RuntimeHandle { health, supervisor, .. } = handle.clone();
     let stop_requested = signals::stop_requested()?;
     let admin = TaskGroup::new("admin", &supervisor);
     let listener = AdminListener::bind(common.admin_listen).await?;
     tracing::info!(address = %listener.local_addr()?, "admin listening");
-    admin.spawn("listener", listener.serve(health.clone(), move || metrics.render(), admin.stop_token()));
+    let Operator { metrics, log_levels } = operator;
+    let pages = listener.serve(health.clone(), move || metrics.render(), log_levels, admin.stop_token());
+    admin.spawn("listener", pages);
 
     let started = timeout(START_LIMIT, S::start(settings, handle)).await;
     let service = started.map_err(|_| format!("did not start within {} s", START_LIMIT.as_secs()))??;

@@ -23,6 +23,8 @@ mod doctor;
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
+mod every_call_is_counted;
+#[cfg(test)]
 mod every_method;
 #[cfg(test)]
 mod imports;
@@ -30,6 +32,8 @@ mod imports;
 mod inventory_away;
 #[cfg(test)]
 mod lists;
+#[cfg(test)]
+mod logs;
 #[cfg(test)]
 mod many_streams;
 #[cfg(test)]
@@ -54,6 +58,8 @@ mod replicas;
 mod restarts;
 #[cfg(test)]
 mod same_batch;
+#[cfg(test)]
+mod sampling;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]

@@ -1,24 +1,26 @@
 //! One order, one trace: over gRPC, Postgres and Kafka, as Jaeger shows it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use proto::orders::v1::OrderStatus;
 use proto::{headers, topics};
 use tests::kafka::{self, Record};
 use tests::platform::Platform;
-use tests::traces::{self, ReferenceKind, Trace};
+use tests::traces::{self, ReferenceKind, Span, Trace};
 use tests::waiting::{eventually, seconds};
 use tonic::{Code, Request};
 use uuid::Uuid;
 
-use crate::support::calm;
+use crate::support::{calm, faults};
 
-const PLACE: &str = "orders.v1.OrderService/PlaceOrder";
+pub(crate) const PLACE: &str = "orders.v1.OrderService/PlaceOrder";
 const CANCEL: &str = "orders.v1.OrderService/CancelOrder";
 const RESERVE: &str = "inventory.v1.InventoryService/Reserve";
 
 /// The records of an order in a topic.
-async fn records_of(platform: &Platform, topic: &str, order_id: &str, count: usize) -> Vec<Record> {
+pub(crate) async fn records_of(platform: &Platform, topic: &str, order_id: &str, count: usize) -> Vec<Record> {
     eventually(seconds(10), async || {
         let mut records = kafka::read_all(platform.kafka(), topic).await;
         records.retain(|record| record.key_text() == Some(order_id));
@@ -29,7 +31,7 @@ async fn records_of(platform: &Platform, topic: &str, order_id: &str, count: usi
 }
 
 /// Version, trace id, span id and flags of a traceparent.
-fn parts(traceparent: &str) -> [String; 4] {
+pub(crate) fn parts(traceparent: &str) -> [String; 4] {
     let parts: Vec<String> = traceparent.split('-').map(str::to_owned).collect();
     parts.try_into().expect("a traceparent has four parts")
 }
@@ -39,7 +41,7 @@ fn new_trace_id() -> String {
 }
 
 /// The trace, once the spans of these names are there as often as said.
-async fn complete(platform: &Platform, trace_id: &str, expected: &[(&str, &str, usize)]) -> Trace {
+pub(crate) async fn complete(platform: &Platform, trace_id: &str, expected: &[(&str, &str, usize)]) -> Trace {
     eventually(seconds(15), async || {
         let found = traces::trace(platform.stack.traces.query_url(), trace_id).await?;
         let trace = found.with_context(|| format!("no trace {trace_id}"))?;
@@ -50,6 +52,129 @@ async fn complete(platform: &Platform, trace_id: &str, expected: &[(&str, &str, 
         Ok(trace)
     })
     .await
+}
+
+/// Every span with its service, kind and parent, sorted. Consumers' transactions are left out: there is one only where an
+/// event overtook the commit of the call behind it, or came first.
+fn tree(trace: &Trace) -> Vec<String> {
+    let line = |span: &Span| {
+        let above = trace.parent_of(span).map_or_else(|| "–".to_owned(), |it| format!("{} {}", it.service, it.name));
+        let error = if span.is_error() { " failed" } else { "" };
+        format!("{} {} ({}){error} < {above}", span.service, span.name, span.kind)
+    };
+    let mut lines: Vec<String> = trace.spans.iter().filter(|span| span.name != "consume").map(line).collect();
+    lines.sort_unstable();
+    lines
+}
+
+/// The tree is this, in any order; nothing is an orphan, and every consumer's transaction is below a record's span and did
+/// not fail.
+fn assert_tree(trace: &Trace, expected: &[&str]) {
+    let mut expected = expected.to_vec();
+    expected.sort_unstable();
+    assert_eq!(tree(trace), expected, "{}", trace.outline());
+    assert_eq!((trace.orphans().len(), trace.roots().len()), (0, 1), "{}", trace.outline());
+    for transaction in trace.named("consume") {
+        let above = trace.parent_of(transaction).expect("it is no orphan");
+        assert!(above.name.starts_with("process ") && above.service == transaction.service, "{}", trace.outline());
+        assert!(!transaction.is_error(), "{}", trace.outline());
+    }
+    for process in trace.spans.iter().filter(|span| span.name.starts_with("process ")) {
+        // Jaeger's way of showing a span that is child of and linked to the same one.
+        assert!(matches!(process.parent, Some((ReferenceKind::FollowsFrom, _))), "{}", trace.outline());
+    }
+}
+
+/// The trace of the placement, from the first record of the order.
+async fn placement(platform: &Platform, order_id: &str, records: usize) -> String {
+    let records = records_of(platform, topics::ORDERS, order_id, records).await;
+    let [_, trace_id, ..] = parts(records[0].header(headers::TRACEPARENT).unwrap());
+    trace_id
+}
+
+#[tokio::test]
+async fn rejected_order_is_one_trace_and_no_error() {
+    let platform = calm().await;
+    let mut shop = platform.shop();
+    let sku = shop.stocked("canoe", 1, (3, 0)).await;
+    let order = shop.place(&[(&sku, 5)]).await;
+    assert_eq!(order.status(), OrderStatus::Rejected);
+    let trace_id = placement(&platform, &order.order_id, 2).await;
+    let expected = [
+        ("order-svc", PLACE, 1),
+        ("order-svc", RESERVE, 1),
+        ("inventory-svc", RESERVE, 1),
+        ("order-svc", "write_orders", 2),
+        ("inventory-svc", "write_stock", 1),
+        ("inventory-svc", "process orders.v1", 2),
+        ("order-svc", "process inventory.v1", 1),
+    ];
+    let trace = complete(&platform, &trace_id, &expected).await;
+    let place = trace.only(PLACE);
+    assert_eq!(place.tag("shop.order.status").as_deref(), Some("REJECTED"));
+    assert_eq!(place.tag("rpc.response.status_code").as_deref(), Some("OK"));
+    // Whoever rejects the order first causes the second event: the call, or inventory's event.
+    let by = |cause: &str| format!("order-svc send orders.v1 (producer) < order-svc {cause}");
+    let second = trace.named("send orders.v1").into_iter().filter_map(|send| trace.parent_of(send));
+    let overtaken = second.filter(|cause| cause.name == "process inventory.v1").count();
+    let cause = if overtaken == 1 { by("process inventory.v1") } else { by(PLACE) };
+    assert_tree(
+        &trace,
+        &[
+            &format!("order-svc {PLACE} (server) < –"),
+            &format!("order-svc write_orders (client) < order-svc {PLACE}"),
+            &format!("order-svc write_orders (client) < order-svc {PLACE}"),
+            &format!("order-svc {RESERVE} (client) < order-svc {PLACE}"),
+            &format!("inventory-svc {RESERVE} (server) < order-svc {RESERVE}"),
+            &format!("inventory-svc write_stock (client) < inventory-svc {RESERVE}"),
+            &format!("inventory-svc send inventory.v1 (producer) < inventory-svc {RESERVE}"),
+            "order-svc process inventory.v1 (consumer) < inventory-svc send inventory.v1",
+            &by(PLACE),
+            &cause,
+            "inventory-svc process orders.v1 (consumer) < order-svc send orders.v1",
+            "inventory-svc process orders.v1 (consumer) < order-svc send orders.v1",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn order_that_waited_for_inventory_is_one_trace_over_kafka() {
+    let mut platform = faults().await;
+    let mut shop = platform.shop();
+    let sku = shop.stocked("lifeboat", 5, (3, 0)).await;
+    platform.inventory.kill();
+    let mut request = Request::new(shop.request(&[(&sku, 1)]));
+    request.set_timeout(Duration::from_secs(2));
+    let order = shop.orders.place_order(request).await.unwrap().into_inner().order.unwrap();
+    assert_eq!(order.status(), OrderStatus::Pending);
+    platform.inventory.start_ready().await;
+    shop.becomes(&order.order_id, OrderStatus::Confirmed, 30).await;
+    let trace_id = placement(&platform, &order.order_id, 2).await;
+    let expected = [
+        ("order-svc", PLACE, 1),
+        ("order-svc", RESERVE, 1),
+        ("inventory-svc", "process orders.v1", 2),
+        ("inventory-svc", "send inventory.v1", 1),
+        ("order-svc", "process inventory.v1", 1),
+        ("order-svc", "send orders.v1", 2),
+    ];
+    let trace = complete(&platform, &trace_id, &expected).await;
+    let call = trace.only(RESERVE);
+    assert_eq!(call.tag("rpc.response.status_code").as_deref(), Some("UNAVAILABLE"));
+    assert_tree(
+        &trace,
+        &[
+            &format!("order-svc {PLACE} (server) < –"),
+            &format!("order-svc write_orders (client) < order-svc {PLACE}"),
+            &format!("order-svc {RESERVE} (client) failed < order-svc {PLACE}"),
+            &format!("order-svc send orders.v1 (producer) < order-svc {PLACE}"),
+            "inventory-svc process orders.v1 (consumer) < order-svc send orders.v1",
+            "inventory-svc send inventory.v1 (producer) < inventory-svc process orders.v1",
+            "order-svc process inventory.v1 (consumer) < inventory-svc send inventory.v1",
+            "order-svc send orders.v1 (producer) < order-svc process inventory.v1",
+            "inventory-svc process orders.v1 (consumer) < order-svc send orders.v1",
+        ],
+    );
 }
 
 #[tokio::test]
@@ -182,7 +307,17 @@ async fn cancellation_is_a_trace_of_its_own_that_links_to_the_placement() {
         ],
     )
     .await;
-    assert_eq!((trace.orphans().len(), trace.roots().len()), (0, 1), "{}", trace.outline());
+    assert_tree(
+        &trace,
+        &[
+            &format!("order-svc {CANCEL} (server) < –"),
+            &format!("order-svc write_orders (client) < order-svc {CANCEL}"),
+            &format!("order-svc send orders.v1 (producer) < order-svc {CANCEL}"),
+            "inventory-svc process orders.v1 (consumer) < order-svc send orders.v1",
+            "inventory-svc send inventory.v1 (producer) < inventory-svc process orders.v1",
+            "order-svc process inventory.v1 (consumer) < inventory-svc send inventory.v1",
+        ],
+    );
     let placed = complete(&platform, &placement, &[("order-svc", PLACE, 1)]).await;
     assert_eq!(trace.only(CANCEL).links, [(placement, placed.only(PLACE).id.clone())]);
 }

@@ -38,6 +38,7 @@ impl Recording {
             disabled: false,
             resource_attributes: Default::default(),
             sampler: Default::default(),
+            baggage_keys: Default::default(),
             batch: Default::default(),
             log_filter: Default::default(),
             log_format: LogFormat::Json,
