@@ -9,7 +9,7 @@
 //!
 //! - [`rig`]: what runs when, and what a measurement is. [`drain`]: when the work of a load is done.
 //! - [`place`], [`hot`], [`get`], [`watch`], [`stack`], [`place_orders`], [`overload`], [`one_caller`], [`relay`],
-//!   [`outbox`], [`lag`]: the benchmarks, each with its goals and its table.
+//!   [`outbox`], [`lag`], [`telemetry`]: the benchmarks, each with its goals and its table.
 //! - [`load`], [`pgbench`], [`echo`]: the processes that make or answer calls. [`calls`]: two servers under the same load.
 //!   [`affinity`]: a processor for the load generator alone.
 //! - [`cost`], [`disk`]: processor time, log bytes and fsyncs per order; how fast the disk is just now.
@@ -41,6 +41,7 @@ mod place_orders;
 mod relay;
 mod rig;
 mod stack;
+mod telemetry;
 mod watch;
 
 use std::io::Write as _;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         Some("orderctl") => orderctl::main(arguments),
         Some(role) if role == echo::Kind::Bare.role() => echo::run(echo::Kind::Bare, arguments.skip(1)),
         Some(role) if role == echo::Kind::Stacked.role() => echo::run(echo::Kind::Stacked, arguments.skip(1)),
+        Some(telemetry::collector::ROLE) => telemetry::collector::run(arguments.skip(1)),
         Some(role) if role == Kind::Ours.role() => relay::process::run(Kind::Ours, arguments.skip(1)),
         Some(role) if role == Kind::Usual.role() => relay::process::run(Kind::Usual, arguments.skip(1)),
         Some(_) | None => bench(Options::parse()),
@@ -166,6 +168,10 @@ async fn measure_with(rig: &mut Rig, options: &Options) -> Result<()> {
     if options.wants(Benchmark::Lag) {
         let lag = lag::measure(rig).await?;
         print("lag", lag.text(), serde_json::to_value(&lag)?)?;
+    }
+    if options.wants(Benchmark::Telemetry) {
+        let telemetry = telemetry::measure(rig).await?;
+        print("telemetry", telemetry.text(), serde_json::to_value(&telemetry)?)?;
     }
     if options.json {
         writeln!(std::io::stdout(), "{}", Value::Object(document))?;

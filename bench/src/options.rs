@@ -70,6 +70,8 @@ pub(crate) enum Benchmark {
     Outbox,
     /// How long events wait in the outbox, at half and at nearly all of the load that there can be (P8)
     Lag,
+    /// What telemetry costs, and what it costs when its collector is dead, hung or slow (P6, P7)
+    Telemetry,
 }
 
 impl Options {

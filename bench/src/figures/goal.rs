@@ -88,6 +88,7 @@ impl fmt::Display for Wanted {
             Bound::AtLeast => '≥',
             Bound::AtMost => '≤',
         };
+        // 0.95 with all its digits, and 1.0 as a figure that is no count.
         write!(formatter, "{sign} {figure:?} {}", if *reached { "reached" } else { "missed" })
     }
 }
