@@ -55,7 +55,7 @@ fn wrong_settings_are_all_named_and_exit_with_78() {
         ("RUST_LOG", "info,=="),
         ("LOG_FORMAT", "xml"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317"),
-        ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
+        ("OTEL_TRACES_SAMPLER", "xray"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
     ];
     for arguments in [vec!["--config", config], vec!["check-config", "--config", config]] {
