@@ -102,8 +102,7 @@ impl LoadArguments {
             (named, _) => named.to_vec(),
         };
         let channels = client::connect_to_all(&self.address, self.connections).await?;
-        let connections: Vec<Connections> =
-            (0..channels.len()).map(|home| Connections::new(&channels, home, self.retries)).collect();
+        let connections = Connections::share(&channels, self.retries);
         let workload = Workload::new(skus, self.lines, self.seed, self.timeout);
         let mut means = Vec::new();
         match self.call {
