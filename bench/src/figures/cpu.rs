@@ -115,7 +115,8 @@ mod tests {
 
     #[test]
     fn this_process_is_found() {
-        assert!(of_tree(std::process::id()).unwrap() >= of_process(std::process::id()).unwrap());
+        let so_far = of_process(std::process::id()).unwrap();
+        assert!(of_tree(std::process::id()).unwrap() >= so_far);
         assert_eq!(tree(std::process::id()).unwrap()[0], std::process::id());
         let parent = std::os::unix::process::parent_id();
         assert!(tree(parent).unwrap().contains(&std::process::id()));
