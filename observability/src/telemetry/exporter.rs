@@ -15,28 +15,41 @@ use super::settings::TelemetrySettings;
 
 /// The thread and the runtime that the exporter's connection lives on.
 #[derive(Debug)]
-pub(super) struct ExportRuntime(Runtime);
+pub(super) struct ExportRuntime(Option<Runtime>);
 
 impl ExportRuntime {
     pub(super) fn start() -> io::Result<Self> {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("otlp-export").enable_all().build()?;
-        Ok(Self(runtime))
+        Ok(Self(Some(runtime)))
     }
 
     /// Runs a task as long as this lives.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        drop(self.0.spawn(task));
+        drop(self.handle().spawn(task));
     }
 
     /// Does not wait: an export that hangs must not keep the process.
     pub(super) fn stop(self) {
-        self.0.shutdown_background();
+        drop(self);
+    }
+
+    fn handle(&self) -> &Handle {
+        self.0.as_ref().expect("it lives until it is dropped").handle()
+    }
+}
+
+/// By itself a runtime would wait for its end, which panics where others may not be kept waiting.
+impl Drop for ExportRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
 /// An exporter to the endpoint of `settings`. It connects when the first spans are sent, and again after a failure.
 pub(super) fn otlp(settings: &TelemetrySettings, runtime: &ExportRuntime) -> Result<OnRuntime, TelemetryError> {
-    let handle = runtime.0.handle().clone();
+    let handle = runtime.handle().clone();
     // The channel's worker task is spawned when the exporter is built.
     let entered = handle.enter();
     let exporter = OtlpExporter::builder()
