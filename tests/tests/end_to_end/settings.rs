@@ -31,7 +31,7 @@ fn everything_that_is_wrong_is_named_at_once() {
         let wrong = [
             ("KAFKA_BOOTSTRAP_SERVERS", "no-port"),
             ("SHUTDOWN_GRACE", "soon"),
-            ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
+            ("OTEL_TRACES_SAMPLER", "xray"),
             ("WRITER_BATCH", "0"),
         ];
         let output = run(service, arguments, &wrong);
