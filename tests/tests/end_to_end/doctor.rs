@@ -169,20 +169,24 @@ async fn events_that_do_not_flow_are_named_where_they_stop() {
     let relay = stop_relay(&platform).await;
     examine(&platform, &[]).await.blames("order-svc outbox", "holds the relay's lock");
     relay.close().await.unwrap();
+    well_again(&platform).await;
 
     let rows = "select 1 from consumer_positions where topic = 'orders.v1' for update";
     let gate = Gate::shut(platform.database(Part::Inventory), rows).await;
     examine(&platform, &[]).await.blames("inventory-svc consumer", "stands still for 6s in orders.v1/");
     gate.open().await;
+    well_again(&platform).await;
 
     kafka::delete(platform.kafka(), "inventory.v1.dlq").await;
     examine(&platform, &[]).await.blames("topics", "there is no topic inventory.v1.dlq");
     // As the doctor advises.
     platform.inventory.restart().await;
+    well_again(&platform).await;
 
     platform.stack.traces.kill().await.unwrap();
     examine(&platform, &[]).await.blames("jaeger", "no answer from http://127.0.0.1:");
     platform.stack.traces.restart().await.unwrap();
+    well_again(&platform).await;
 
     platform.stack.kafka.kill().await.unwrap();
     examine(&platform, &[]).await.blames("kafka", platform.kafka());
@@ -224,5 +228,13 @@ async fn stop_relay(platform: &Platform) -> PgConnection {
     })
     .await;
     sqlx::query("select pg_terminate_backend($1)").bind(leader).execute(&mut second).await.unwrap();
-    waiting.await.unwrap().unwrap()
+    let holder = waiting.await.unwrap().unwrap();
+    // It goes on publishing until it next talks to its session.
+    eventually(seconds(10), async || {
+        let leading = platform.orders.metrics().await.sum("relay_leader", &[]);
+        ensure!(leading == 0.0, "it still takes itself for the leader");
+        Ok(())
+    })
+    .await;
+    holder
 }
