@@ -52,7 +52,8 @@ impl Metrics {
     /// The sum of those samples' values.
     #[must_use]
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        self.select(name, labels).map(|sample| sample.value).sum()
+        // `sum` of nothing is -0, which would be printed so.
+        self.select(name, labels).fold(0.0, |sum, sample| sum + sample.value)
     }
 
     /// Label names of a metric's series, `le` of buckets left out; each set once.
