@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use ::metrics::{Gauge, Histogram, Label};
 use http::{Request, Response};
 use observability::names;
+use proto::codes;
 use tokio::time::Instant;
 use tonic::Code;
 use tonic::body::Body;
@@ -17,7 +18,7 @@ use tower::{Layer, Service};
 
 use crate::call::{Answer, Call};
 use crate::method::{self, Method};
-use crate::outcome::{Observer, Pending, code_name};
+use crate::outcome::{Observer, Pending};
 
 /// The number of gRPC codes, OK to UNAUTHENTICATED.
 const CODES: usize = 17;
@@ -138,7 +139,7 @@ impl Handles {
         self.methods[method.index].durations[code as usize].get_or_init(|| {
             let mut labels = vec![
                 Label::new("rpc_method", method.name.clone()),
-                Label::from_static_parts("rpc_response_status_code", code_name(code)),
+                Label::from_static_parts("rpc_response_status_code", codes::name(code)),
             ];
             match &self.side {
                 Side::Server => ::metrics::histogram!(names::RPC_SERVER_CALL_DURATION, labels),

@@ -8,13 +8,14 @@ use http::{HeaderMap, Request, Response};
 use observability::{propagation, spans};
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::{Context, ContextGuard};
+use proto::codes;
 use tonic::Code;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
 use crate::call::{Answer, Call};
 use crate::method::{self, Kind, Method};
-use crate::outcome::{Observer, Pending, code_name};
+use crate::outcome::{Observer, Pending};
 
 /// Opens a span for each call of a client that passes, makes it current for what is below, and names it in the metadata,
 /// recorded or not.
@@ -91,7 +92,7 @@ impl OpenSpan {
 
 impl Observer for OpenSpan {
     fn ended(self, code: Code) {
-        spans::end_rpc(&self.context, code_name(code), (self.is_error)(code));
+        spans::end_rpc(&self.context, codes::name(code), (self.is_error)(code));
     }
 
     fn enter(&self) -> Option<ContextGuard> {

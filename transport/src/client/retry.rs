@@ -24,6 +24,7 @@ use http::{HeaderName, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use observability::{names, spans};
 use opentelemetry::Context as TraceContext;
+use proto::codes;
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service, ServiceExt as _};
@@ -34,7 +35,7 @@ use super::target::{At, Refused};
 use crate::call::{Answer, Call};
 use crate::deadline::{Deadline, write};
 use crate::method::{self, Method};
-use crate::outcome::{code_name, status_so_far};
+use crate::outcome::status_so_far;
 
 /// Tells the peer that this is a repetition (A6).
 const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
@@ -123,7 +124,7 @@ impl Shared {
                 return response;
             }
             self.count(method, "sent");
-            spans::retried(&TraceContext::current(), attempt, code_name(retry.code));
+            spans::retried(&TraceContext::current(), attempt, codes::name(retry.code));
             last_at = response.extensions().get::<At>().copied();
             drop(response);
             tokio::time::sleep(retry.pause).await;
