@@ -1,7 +1,8 @@
 //! How long a call may take: from the caller's `grpc-timeout`, to the handler, to the next hop.
 //!
-//! Every unary call has a deadline, [`DEFAULT`] if its caller sets none (O1). A stream has one only if its caller sets
-//! it: watching an order may take days.
+//! Every unary call has a deadline, [`DEFAULT`] if its caller sets none (O1), and none farther away than [`LONGEST`]: it
+//! holds a place among all calls meanwhile, even if its message never comes. A stream has one only if its caller sets it:
+//! watching an order may take days.
 
 mod header;
 mod limit;
@@ -19,6 +20,9 @@ pub(crate) use server::DeadlineLayer;
 
 /// The deadline of a unary call whose caller sets none.
 pub const DEFAULT: Duration = Duration::from_secs(5);
+
+/// The farthest deadline of a unary call, whatever its caller sets.
+pub const LONGEST: Duration = Duration::from_mins(1);
 
 /// No deadline is farther away: an instant that far is still representable.
 const FARTHEST: Duration = Duration::from_hours(24 * 365);

@@ -9,7 +9,7 @@ use tonic::Status;
 use crate::error::ErrorDomain;
 
 /// When to come back: at once, to another instance.
-const RETRY_AFTER: Duration = Duration::from_millis(100);
+pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 /// `items` until they end, or until `stop`: then UNAVAILABLE with reason DRAINING as the last item.
 pub fn until_draining<T: Send + 'static>(

@@ -1,6 +1,7 @@
 //! The gRPC listener of a service: its own services, reflection, health, and the stack around all of them.
 
 mod admit;
+mod ending;
 mod explain;
 mod health;
 mod observe;
@@ -25,6 +26,7 @@ pub use admit::{Authentication, NotAuthenticated, Principal};
 pub use settings::ServerSettings;
 
 use admit::{AdmitSettings, LoadSettings, StreamSettings};
+use ending::Ending;
 
 /// Flow control windows in bytes. tonic's 1 MiB for each stream costs that much for each busy connection; on a local
 /// network this is as fast.
@@ -72,8 +74,8 @@ pub async fn bind(settings: &ServerSettings) -> Result<Listener, BindError> {
 /// Serves `business` and, beside it, reflection (v1 and v1alpha) and `grpc.health.v1` for "" and each of its names as
 /// `health` says.
 ///
-/// When `stop` is cancelled no connection and no call is accepted any more, health watches end, and the future is ready
-/// once all other calls have ended. That can take as long as they like: the caller sets the limit.
+/// When `stop` is cancelled no connection and no call is accepted any more, health watches and reflection end, and the
+/// future is ready once all other calls have ended. That can take as long as they like: the caller sets the limit.
 ///
 /// # Errors
 /// See [`ServeError`].
@@ -85,12 +87,12 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
     let (reporter, health_service) = tonic_health::server::health_reporter();
-    let names = business.names;
+    let (names, domain) = (business.names, business.domain);
     let routes = business
         .routes
         .add_service(health_service)
-        .add_service(reflection(names).build_v1()?)
-        .add_service(reflection(names).build_v1alpha()?)
+        .add_service(Ending { inner: reflection(names).build_v1()?, stop: stop.clone(), domain })
+        .add_service(Ending { inner: reflection(names).build_v1alpha()?, stop: stop.clone(), domain })
         .prepare();
     let mut server = Server::builder();
     if !settings.max_connection_age.is_zero() {
@@ -98,7 +100,7 @@ pub async fn serve(
         server = server.max_connection_age(jittered(settings.max_connection_age));
     }
     let server = server
-        .layer(stack::stack(business.domain, business.authentication, admission(&settings)))
+        .layer(stack::stack(domain, business.authentication, admission(&settings)))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(settings.max_concurrent_streams)

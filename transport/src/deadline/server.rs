@@ -10,7 +10,7 @@ use tonic::body::Body;
 use tower::{Layer, Service};
 
 use super::limit::{Expired, Limit, LimitedBody, Unlimited};
-use super::{DEFAULT, Deadline, Scope, read};
+use super::{DEFAULT, Deadline, LONGEST, Scope, read};
 use crate::call::AnswerBody;
 use crate::error::ErrorDomain;
 use crate::method;
@@ -48,12 +48,13 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let (default, scope) = if method::of(&request).streams {
-            (None, Scope::ResponseAndBody)
+        let asked = read(request.headers());
+        let (time, scope) = if method::of(&request).streams {
+            (asked, Scope::ResponseAndBody)
         } else {
-            (Some(DEFAULT), Scope::Response)
+            (Some(asked.unwrap_or(DEFAULT).min(LONGEST)), Scope::Response)
         };
-        let Some(time) = read(request.headers()).or(default) else {
+        let Some(time) = time else {
             return Either::Right(Unlimited::new(self.inner.call(request)));
         };
         let deadline = Deadline::after(time);

@@ -6,12 +6,16 @@ use crate::support::{Recording, TestServer, eventually};
 use opentelemetry::trace::Status as SpanStatus;
 use proto::orders::v1::order_service_client::OrderServiceClient;
 use proto::orders::v1::{GetOrderRequest, GetOrderResponse, WatchOrderRequest, WatchOrderResponse};
+use tokio_stream::StreamExt as _;
 use tonic::client::Grpc;
 use tonic::{Code, Request, Status, Streaming};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_prost::ProstCodec;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use transport::error::reason_of;
 use transport::server::Authentication;
 
@@ -286,6 +290,33 @@ async fn health_follows_the_service_and_does_not_keep_it_from_stopping() {
     server.begin_stop();
     while let Ok(Some(_)) = watching.message().await {}
     server.stopped().await;
+}
+
+#[tokio::test]
+async fn open_reflection_is_ended_and_does_not_keep_the_service_from_stopping() {
+    let _recording = Recording::start().await;
+    let mut server = TestServer::start().await;
+    let mut client = ServerReflectionClient::new(server.channel());
+    let list = MessageRequest::ListServices(String::new());
+    let question = ServerReflectionRequest { host: String::new(), message_request: Some(list) };
+    let questions = tokio_stream::iter([question]).chain(tokio_stream::pending());
+    let mut answers = client.server_reflection_info(questions).await.unwrap().into_inner();
+    answers.message().await.unwrap().unwrap();
+    server.begin_stop();
+    let ended = answers.message().await.unwrap_err();
+    assert_eq!(told(&ended), (Code::Unavailable, Some("DRAINING".to_owned())));
+    server.stopped().await;
+}
+
+#[tokio::test]
+async fn no_unary_call_has_more_time_than_a_minute() {
+    let _recording = Recording::start().await;
+    let server = TestServer::start().await;
+    let mut request = Request::new(get("any"));
+    request.metadata_mut().insert("grpc-timeout", "99999999H".parse().unwrap());
+    server.bare_orders().await.get_order(request).await.unwrap();
+    let given = server.seen.deadlines()[0];
+    assert!(given <= Duration::from_mins(1) && given > Duration::from_secs(50), "{given:?}");
 }
 
 #[tokio::test]
