@@ -57,6 +57,8 @@ struct State<T> {
 /// A batch that one worker has taken. Dropped when it is over.
 pub(crate) struct Taken<'a, T: Waiting> {
     queue: &'a Queue<T>,
+    /// What comes waits for it.
+    holds_up: bool,
     /// In the order in which it came, those of the first line in front. May be empty, if nobody waited for it any more.
     pub(crate) items: Vec<T>,
 }
@@ -99,7 +101,7 @@ impl<T: Waiting> Queue<T> {
                     if self.may_be_taken(&state) {
                         self.changed.notify_one();
                     }
-                    return Some(Taken { queue: self, items });
+                    return Some(Taken { queue: self, holds_up: true, items });
                 }
                 if state.closed && state.waiting() == 0 {
                     // The others, too, wait for nothing any more.
@@ -154,13 +156,23 @@ impl<T> State<T> {
     }
 }
 
-impl<T: Waiting> Drop for Taken<'_, T> {
-    fn drop(&mut self) {
+impl<T: Waiting> Taken<'_, T> {
+    /// What comes does not wait for this batch any more: it does not get on, and an idle worker may.
+    pub(crate) fn let_others_pass(&mut self) {
+        if !std::mem::take(&mut self.holds_up) {
+            return;
+        }
         let mut state = self.queue.lock();
         state.under_way -= 1;
         if self.queue.may_be_taken(&state) {
             self.queue.changed.notify_one();
         }
+    }
+}
+
+impl<T: Waiting> Drop for Taken<'_, T> {
+    fn drop(&mut self) {
+        self.let_others_pass();
     }
 }
 
@@ -212,6 +224,22 @@ mod tests {
         assert_eq!(second.items, [Item::Wanted(2), Item::Wanted(3)]);
         put(&queue, [4]);
         drop((first, second));
+        assert!(queue.take().now_or_never().flatten().is_some());
+    }
+
+    #[test]
+    fn a_batch_that_does_not_get_on_holds_back_nothing() {
+        let queue = queue();
+        put(&queue, [1]);
+        let mut stuck = queue.take().now_or_never().flatten().expect("nothing is under way");
+        put(&queue, [2]);
+        stuck.let_others_pass();
+        stuck.let_others_pass();
+        let second = queue.take().now_or_never().flatten().expect("nothing that gets on is under way");
+        put(&queue, [3]);
+        drop(stuck);
+        assert!(queue.take().now_or_never().is_none(), "the second one still holds back");
+        drop(second);
         assert!(queue.take().now_or_never().flatten().is_some());
     }
 

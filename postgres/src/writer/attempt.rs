@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use super::worker::Worker;
 use super::{Batch, Submission, WriteError};
+use crate::queue::Taken;
 use crate::sqlstate::Verdict;
 use crate::transaction::contained;
 use crate::{Transaction, TransactionError};
@@ -26,11 +27,11 @@ type Reply<B> = oneshot::Sender<Result<<B as Batch>::Outcome, WriteError>>;
 
 impl<B: Batch> Worker<B> {
     /// Writes the commands and answers every caller, whatever happens.
-    pub(super) async fn see_through(&self, taken: Vec<Submission<B>>) {
-        let mut commands = Vec::with_capacity(taken.len());
-        let mut contexts = Vec::with_capacity(taken.len());
-        let mut replies = Vec::with_capacity(taken.len());
-        for Submission { command, context, reply } in taken {
+    pub(super) async fn see_through(&self, submissions: Vec<Submission<B>>, taken: &mut Taken<'_, Submission<B>>) {
+        let mut commands = Vec::with_capacity(submissions.len());
+        let mut contexts = Vec::with_capacity(submissions.len());
+        let mut replies = Vec::with_capacity(submissions.len());
+        for Submission { command, context, reply } in submissions {
             commands.push(command);
             contexts.push(context);
             replies.push(reply);
@@ -39,7 +40,7 @@ impl<B: Batch> Worker<B> {
         let mut pieces: Vec<Range<usize>> = std::iter::once(0..commands.len()).collect();
         while let Some(piece) = pieces.pop().filter(|piece| !piece.is_empty()) {
             let started = SystemTime::now();
-            let result = self.settle(&commands[piece.clone()]).await;
+            let result = self.settle(&commands[piece.clone()], taken).await;
             self.record(started, &contexts[piece.clone()], result.as_ref().err());
             match result {
                 Ok(outcomes) => {
@@ -65,7 +66,11 @@ impl<B: Batch> Worker<B> {
     }
 
     /// Repeats the transaction until its fate is certain. `Refused`, for more than one command: to be tried by halves.
-    async fn settle(&self, commands: &[B::Command]) -> Result<Vec<B::Outcome>, WriteError> {
+    async fn settle(
+        &self,
+        commands: &[B::Command],
+        taken: &mut Taken<'_, Submission<B>>,
+    ) -> Result<Vec<B::Outcome>, WriteError> {
         let attempts = if commands.len() > 1 { ATTEMPTS_TOGETHER } else { ATTEMPTS };
         let mut attempt = 0;
         let mut in_doubt = false;
@@ -75,6 +80,8 @@ impl<B: Batch> Worker<B> {
                 Ok(outcomes) => return Ok(outcomes),
                 Err(failure) => failure,
             };
+            // Locks that others hold, a connection that is gone: the rows of whoever comes next may be free.
+            taken.let_others_pass();
             in_doubt |= matches!(failure, TransactionError::InDoubt(_));
             match failure.verdict() {
                 // While an earlier try is in doubt there is no answer to give, so neither patience nor tries run out.

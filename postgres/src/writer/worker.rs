@@ -30,7 +30,7 @@ impl<B: Batch> Worker<B> {
             let submissions = std::mem::take(&mut taken.items);
             if !submissions.is_empty() {
                 self.batch_size.record(u32::try_from(submissions.len()).map_or(f64::INFINITY, f64::from));
-                self.see_through(submissions).await;
+                self.see_through(submissions, &mut taken).await;
             }
         }
         Ok(())
