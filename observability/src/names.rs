@@ -36,6 +36,11 @@ pub const WRITER_BATCH_COMMANDS: &str = "writer_batch_commands";
 pub const WRITER_QUEUE_COMMANDS: &str = "writer_queue_commands";
 /// Gauge; `db_operation_name`. Not of the contract: keys that wait to be looked up.
 pub const LOOKUP_QUEUE_KEYS: &str = "lookup_queue_keys";
+/// Gauge; `db_client_connection_pool_name` (`reads`, `writes`), `db_client_connection_state` (`idle`, `used`). Not of the
+/// contract; named as OpenTelemetry's `db.client.connection.count`.
+pub const DB_CONNECTIONS: &str = "db_client_connection_count";
+/// Gauge; `db_client_connection_pool_name`. Not of the contract; OpenTelemetry's `db.client.connection.max`.
+pub const DB_CONNECTIONS_MAX: &str = "db_client_connection_max";
 /// Histogram; `db_operation_name`. Not of the contract: the part of a transaction that waits for the disk.
 pub const WRITER_COMMIT_DURATION: &str = "writer_commit_duration_seconds";
 /// Counter; `outcome` (confirmed, rejected, pending, cancelled, replayed).
@@ -117,6 +122,8 @@ fn describe_calls() {
     describe_histogram!(WRITER_BATCH_COMMANDS, "Commands that shared a transaction.");
     describe_gauge!(WRITER_QUEUE_COMMANDS, "Commands that wait for a writer.");
     describe_gauge!(LOOKUP_QUEUE_KEYS, "Keys that wait to be looked up.");
+    describe_gauge!(DB_CONNECTIONS, "Open connections to the database, by pool and whether they are in use.");
+    describe_gauge!(DB_CONNECTIONS_MAX, "Connections to the database that a pool may open.");
     describe_histogram!(WRITER_COMMIT_DURATION, Unit::Seconds, "Time of COMMIT alone, which waits for the disk.");
 }
 

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use observability::names;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
 
@@ -70,6 +71,25 @@ impl Database {
     #[must_use]
     pub fn unlimited_session(&self) -> PgConnectOptions {
         self.settings.connect.clone()
+    }
+
+    /// Brings the gauges of both pools up to date.
+    pub(crate) fn count_connections(&self) {
+        for (name, pool) in [("reads", &self.reads), ("writes", &self.writes)] {
+            let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+            // The two are read one after the other.
+            let used = pool.size().saturating_sub(idle);
+            for (state, connections) in [("idle", idle), ("used", used)] {
+                metrics::gauge!(
+                    names::DB_CONNECTIONS,
+                    "db_client_connection_pool_name" => name,
+                    "db_client_connection_state" => state,
+                )
+                .set(connections);
+            }
+            metrics::gauge!(names::DB_CONNECTIONS_MAX, "db_client_connection_pool_name" => name)
+                .set(pool.options().get_max_connections());
+        }
     }
 
     /// Closes both pools, waiting for connections in use.

@@ -39,6 +39,7 @@ impl Database {
                     () = stop.cancelled() => return Ok::<(), Infallible>(()),
                     _ = ticks.tick() => {}
                 }
+                database.count_connections();
                 // Migrations may take long and are not to be cut short; a look may not.
                 let looked = if announced.is_cancelled() {
                     let look = tokio::time::timeout(PATIENCE * 2, database.answers());
