@@ -14,4 +14,4 @@ pub use database::{DatabaseSpan, database};
 pub use messaging::{process, send};
 pub use open::{end, fail, internal, link};
 pub use rpc::{client, end_rpc, retried, server};
-pub use shop::{set_order, set_status};
+pub use shop::{of_many, set_order, set_status};

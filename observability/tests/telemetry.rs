@@ -104,6 +104,24 @@ fn sweep_is_a_trace_of_its_own_that_links_to_the_placements() {
 }
 
 #[test]
+fn stream_of_many_orders_keeps_its_own_attributes() {
+    let recording = Recording::start(Sampler::default(), false);
+    let server = spans::server(METHOD, &headers(SAMPLED).to_context());
+    let orders = spans::of_many(&server);
+    for number in 0..500 {
+        spans::set_order(&orders, &format!("order-{number}"));
+        spans::set_status(&orders, "confirmed");
+    }
+    spans::end_rpc(&server, "OK", false);
+
+    let server = recording.span(METHOD);
+    assert_eq!(attribute(&server, "rpc.response.status_code"), "OK");
+    assert_eq!(attribute(&server, "shop.order.id"), "", "it would be that of one of them");
+    assert_eq!(server.events.len(), 128, "the first ones, and no more");
+    assert_eq!(server.events[0].attributes[0].value.to_string(), "order-0");
+}
+
+#[test]
 fn caller_that_does_not_record_is_followed_and_its_ids_pass_on() {
     let recording = Recording::start(Sampler::default(), false);
     let server = spans::server(METHOD, &headers(UNSAMPLED).to_context());
@@ -152,10 +170,10 @@ fn disabled_records_nothing_and_passes_ids_on() {
 
 #[test]
 fn child_of_a_span_from_before_shutdown_can_not_end_it() {
-    let recording = Recording::start(Sampler::default(), false);
+    let mut recording = Recording::start(Sampler::default(), false);
     let server = spans::server(METHOD, &Context::new());
     let ids = TraceHeaders::of(&server);
-    drop(recording);
+    recording.stop();
     let client = spans::client(METHOD, "inventory:50052", &server);
     assert_eq!(TraceHeaders::of(&client), ids);
     spans::end(&client);

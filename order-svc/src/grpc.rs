@@ -5,6 +5,8 @@ mod errors;
 mod parse;
 mod streams;
 
+use observability::spans;
+use opentelemetry::Context;
 use proto::orders::v1 as api;
 use proto::orders::v1::order_service_server::OrderService;
 use tokio_util::sync::CancellationToken;
@@ -57,6 +59,7 @@ impl OrderService for OrderApi {
         request: Request<api::GetOrderRequest>,
     ) -> Result<Response<api::GetOrderResponse>, Status> {
         let order_id = parse::order_id(&request.get_ref().order_id)?;
+        spans::set_order(&Context::current(), &order_id.to_string());
         let found = self.orders.get(order_id).await.map_err(|error| of_lookup(&error))?;
         let order = found.ok_or_else(|| order_not_found(order_id))?;
         Ok(Response::new(api::GetOrderResponse { order: Some(convert::order(order)) }))
@@ -96,6 +99,7 @@ impl OrderService for OrderApi {
         request: Request<api::WatchOrderRequest>,
     ) -> Result<Response<WatchOrderStream>, Status> {
         let order_id = parse::order_id(&request.get_ref().order_id)?;
+        spans::set_order(&Context::current(), &order_id.to_string());
         let after_version = request.get_ref().after_version;
         let watched = self.orders.watch(order_id, after_version).await.map_err(|error| of_lookup(&error))?;
         let versions = watched.ok_or_else(|| order_not_found(order_id))?;

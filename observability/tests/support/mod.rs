@@ -58,11 +58,18 @@ impl Recording {
     }
 }
 
-impl Drop for Recording {
-    fn drop(&mut self) {
+impl Recording {
+    /// Ends it; the next test's turn has not come yet.
+    pub(crate) fn stop(&mut self) {
         if let Some(telemetry) = self.telemetry.take() {
             telemetry.shutdown(Duration::from_secs(5));
         }
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

@@ -2,9 +2,11 @@
 
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _};
+use observability::spans;
 use opentelemetry::Context;
 use opentelemetry::context::FutureExt as _;
 use proto::orders::v1 as api;
+use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 use transport::deadline::{DEFAULT, Deadline};
@@ -38,7 +40,7 @@ pub(super) fn place(
     stream_deadline: Option<Deadline>,
     stop: CancellationToken,
 ) -> PlaceOrdersStream {
-    let stream_context = Context::current();
+    let stream_context = spans::of_many(&Context::current());
     // No further order is taken while draining; those in flight are answered before the stream ends.
     let requests = requests.take_until(stop.clone().cancelled_owned());
     let placing = requests.map(move |request| {
@@ -58,7 +60,11 @@ async fn place_one(
     let deadline = stream_deadline.map_or(own, |stream| stream.or_earlier(own));
     let sequence = request.sequence;
     let placed = match parse::place(request.place_order.unwrap_or_default()) {
-        Ok(placement) => orders.place(placement, deadline).await.map_err(of_place),
+        // As for a call of its own: what was taken is written all the same.
+        Ok(placement) => match timeout_at(deadline.instant(), orders.place(placement, deadline)).await {
+            Ok(placed) => placed.map_err(of_place),
+            Err(_) => Err(DOMAIN.deadline_exceeded()),
+        },
         Err(status) => Err(status),
     };
     Ok(match placed {

@@ -2,16 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use anyhow::ensure;
 use proto::orders::v1::place_orders_response::Outcome;
 use proto::orders::v1::{Order, OrderStatus, PlaceOrdersRequest, PlaceOrdersResponse, WatchOrderRequest};
 use proto::reasons;
+use tests::audit;
+use tests::proxy::{Proxy, Way, Weather};
 use tests::shop::Shop;
-use tonic::Streaming;
+use tests::waiting::{eventually, seconds};
 use tonic::codegen::Bytes;
+use tonic::{Code, Streaming};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
-use crate::support::calm;
+use crate::support::{calm, faults};
 
 /// Versions and statuses that a watch gives until it ends.
 async fn watch(shop: &mut Shop, order_id: &str, after_version: u64) -> Vec<(u64, OrderStatus)> {
@@ -48,6 +52,45 @@ async fn watch_gives_the_order_as_it_is_and_each_later_version_until_the_last() 
     assert_eq!(watch(&mut shop, &order.order_id, 1).await, [confirmed, last], "a watch that broke goes on");
     assert_eq!(watch(&mut shop, &order.order_id, 3).await, []);
     assert_ne!(watch(&mut shop, &order.order_id, 2).await, [pending]);
+}
+
+#[tokio::test]
+async fn order_of_a_stream_is_answered_in_time_while_the_database_is_silent() {
+    let mut platform = faults().await;
+    let url = platform.stack.postgres.tcp_database_url("orders");
+    let port = url.rsplit_once(':').and_then(|(_, rest)| rest.split_once('/')).unwrap().0.parse().unwrap();
+    let mut way = Proxy::to(port);
+    way.open().await;
+    platform.orders.set("DATABASE_URL", url.replace(&format!(":{port}/"), &format!(":{}/", way.port)));
+    platform.orders.restart().await;
+    let mut shop = platform.shop();
+    let sku = shop.stocked("clock", 100, (1, 0)).await;
+
+    // Each connection was used just now: nobody asks it first whether it still answers.
+    for _ in 0..10 {
+        shop.place(&[(&sku, 1)]).await;
+    }
+    way.set(Weather::BlackHole(Way::Both));
+    let request = PlaceOrdersRequest { sequence: 1, place_order: Some(shop.request(&[(&sku, 1)])) };
+    let stream = shop.orders.place_orders(tokio_stream::iter([request.clone()])).await.unwrap().into_inner();
+    let late = answers(stream).await;
+    match late[&1].outcome.as_ref().unwrap() {
+        Outcome::Error(error) => assert_eq!(error.code, i32::from(Code::DeadlineExceeded), "{error:?}"),
+        Outcome::Order(order) => panic!("{order:?}"),
+    }
+    way.set(Weather::Clear);
+    way.cut();
+    // The same request finds the order, or makes it.
+    eventually(seconds(40), async || {
+        let again = tokio_stream::iter([request.clone()]);
+        let again = answers(shop.orders.place_orders(again).await?.into_inner()).await;
+        let order = matches!(again[&1].outcome, Some(Outcome::Order(_)));
+        ensure!(order, "{again:?}");
+        Ok(())
+    })
+    .await;
+    platform.heal().await;
+    audit::whole(&platform, seconds(30)).await;
 }
 
 async fn answers(mut stream: Streaming<PlaceOrdersResponse>) -> BTreeMap<u64, PlaceOrdersResponse> {
