@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use messaging::relay::{Relay, RelayWaker};
 use messaging::{consumer, kafka_probe};
-use postgres::{Database, Lookup, Writer};
+use postgres::{Database, Writer};
 use proto::orders::v1::order_service_server::{OrderServiceServer, SERVICE_NAME};
 use proto::topics;
 use runtime::bootstrap::{RuntimeHandle, Service, StartError};
@@ -20,7 +20,7 @@ use crate::inventory::InventoryClient;
 use crate::news::News;
 use crate::settings::OrderSettings;
 use crate::store::OrderStore;
-use crate::store::reads::OrderById;
+use crate::store::reads::Lookups;
 use crate::sweep::Sweep;
 use crate::use_cases::Orders;
 
@@ -63,9 +63,9 @@ impl Service for OrderService {
         let store = OrderStore::new(waker.clone(), Arc::clone(&news), settings.sweep_after);
         let writer = Writer::start(Arc::new(store.clone()), &database, &writing);
         let inventory = InventoryClient::connect(&settings.inventory, &runtime.health, &probing);
-        let by_id = Lookup::start(OrderById, &database, &writing);
+        let lookups = Lookups::start(&database, &writing);
         let admission = Admission::watch(database.clone(), settings.admission, &probing);
-        let orders = Orders::new(database.clone(), writer, by_id, admission, inventory, news, serving.stop_token());
+        let orders = Orders::new(database.clone(), writer, lookups, admission, inventory, news, serving.stop_token());
 
         let kafka = settings.kafka;
         let relay = Relay::start(kafka.clone(), Self::NAME, database.clone(), waker, ready.clone(), &relaying);

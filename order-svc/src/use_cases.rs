@@ -9,7 +9,7 @@ use std::sync::Arc;
 use observability::propagation::TraceHeaders;
 use observability::spans;
 use opentelemetry::Context;
-use postgres::{Database, Lookup, LookupError, WriteError, Writer};
+use postgres::{Database, LookupError, WriteError, Writer};
 use proto::values::OrderId;
 use tokio_util::sync::CancellationToken;
 use transport::deadline::Deadline;
@@ -20,7 +20,7 @@ use crate::domain::ledger::{Command, Outcome};
 use crate::domain::order::{Order, Status};
 use crate::inventory::{Closing, InventoryClient};
 use crate::news::News;
-use crate::store::reads::OrderById;
+use crate::store::reads::Lookups;
 use crate::store::{OrderStore, StoredOrder, Submitted, Written};
 
 pub use list::OrderPage;
@@ -32,7 +32,7 @@ pub use watch::WatchedOrder;
 pub struct Orders {
     database: Database,
     writer: Writer<OrderStore>,
-    by_id: Lookup<OrderById>,
+    lookups: Lookups,
     admission: Admission,
     inventory: InventoryClient,
     news: Arc<News>,
@@ -61,13 +61,13 @@ impl Orders {
     pub fn new(
         database: Database,
         writer: Writer<OrderStore>,
-        by_id: Lookup<OrderById>,
+        lookups: Lookups,
         admission: Admission,
         inventory: InventoryClient,
         news: Arc<News>,
         stop: CancellationToken,
     ) -> Self {
-        Self { database, writer, by_id, admission, inventory, news, stop }
+        Self { database, writer, lookups, admission, inventory, news, stop }
     }
 
     /// One order.
@@ -83,7 +83,7 @@ impl Orders {
     /// # Errors
     /// [`LookupError`].
     pub async fn stored(&self, order_id: OrderId) -> Result<Option<StoredOrder>, LookupError> {
-        self.by_id.get(order_id).await
+        self.lookups.by_id.get(order_id).await
     }
 
     /// Withdraws an order; its stock is given back by the event. Repeated, it changes nothing.

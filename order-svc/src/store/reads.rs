@@ -1,15 +1,36 @@
 //! Reads outside any transaction.
 
-use postgres::Database;
 use postgres::lookup::{Query, Reading};
 use postgres::telemetry::observed;
-use proto::values::{CustomerId, OrderId};
+use postgres::{Database, Lookup};
+use proto::values::{CustomerId, OrderId, RequestId};
+use runtime::tasks::TaskGroup;
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::StoredOrder;
 use super::rows::{OrderRow, status_number};
 use crate::domain::order::Status;
+
+/// The lookups of one replica. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Lookups {
+    /// What an order is.
+    pub by_id: Lookup<OrderById>,
+    /// Whether a request id has an order.
+    pub by_request: Lookup<OrderByRequest>,
+}
+
+impl Lookups {
+    /// Spawns the tasks that read.
+    #[must_use]
+    pub fn start(database: &Database, tasks: &TaskGroup) -> Self {
+        Self {
+            by_id: Lookup::start(OrderById, database, tasks),
+            by_request: Lookup::start(OrderByRequest, database, tasks),
+        }
+    }
+}
 
 /// Orders by id, those of many callers in one query.
 #[derive(Debug)]
@@ -35,6 +56,34 @@ impl Query for OrderById {
             .await?;
             let stored = rows.into_iter().map(OrderRow::into_stored);
             stored.map(|stored| stored.map(|stored| (stored.order.order_id, stored))).collect()
+        })
+    }
+}
+
+/// Which request ids have an order, those of many callers in one query.
+#[derive(Debug)]
+pub struct OrderByRequest;
+
+impl Query for OrderByRequest {
+    const OPERATION: &'static str = "find_request";
+    type Key = (CustomerId, RequestId);
+    type Value = ();
+
+    fn read<'t>(&'t self, reads: &'t PgPool, requests: &'t [Self::Key]) -> Reading<'t, Self::Key, ()> {
+        Box::pin(async move {
+            let customers: Vec<&str> = requests.iter().map(|(customer_id, _)| customer_id.as_str()).collect();
+            let request_ids: Vec<&str> = requests.iter().map(|(_, request_id)| request_id.as_str()).collect();
+            let found = sqlx::query_scalar!(
+                r#"select position as "position!"
+                   from unnest($1::text[], $2::text[]) with ordinality as given (customer_id, request_id, position)
+                   join orders using (customer_id, request_id)"#,
+                customers.as_slice() as &[&str],
+                request_ids.as_slice() as &[&str],
+            )
+            .fetch_all(reads)
+            .await?;
+            let keys = found.into_iter().filter_map(|position| requests.get(usize::try_from(position - 1).ok()?));
+            Ok(keys.map(|key| (key.clone(), ())).collect())
         })
     }
 }

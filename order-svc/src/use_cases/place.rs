@@ -61,7 +61,7 @@ impl Orders {
     /// # Errors
     /// [`PlaceError`], only as long as nothing is durable. Afterwards it answers with the order, whatever happens.
     pub async fn place(&self, placement: Placement, deadline: Deadline) -> Result<Placed, PlaceError> {
-        if self.admission.is_refusing() {
+        if self.admission.is_refusing() && !self.is_repetition(&placement).await? {
             return Err(PlaceError::TooManyUnfinished);
         }
         let fingerprint = fingerprint(&placement);
@@ -98,6 +98,13 @@ impl Orders {
         };
         metrics::counter!(names::ORDERS_PLACED, "outcome" => outcome).increment(1);
         Ok(Placed { order, ..placed })
+    }
+
+    /// Whether there is an order with this request id already: what is refused has written nothing, neither now nor before.
+    async fn is_repetition(&self, placement: &Placement) -> Result<bool, PlaceError> {
+        let Some(request_id) = placement.request_id.clone() else { return Ok(false) };
+        let found = self.lookups.by_request.get((placement.customer_id.clone(), request_id)).await;
+        Ok(found.map_err(|_| WriteError::Unavailable)?.is_some())
     }
 
     /// Asks inventory and writes what it says; gives the order as last read when the time is up (O1) or inventory is away:

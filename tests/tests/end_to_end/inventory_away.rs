@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use proto::orders::v1::OrderStatus;
+use proto::orders::v1::{NewOrderLine, OrderStatus, PlaceOrderRequest};
 use proto::reasons;
 use tests::audit;
 use tests::refusal::Refusal;
@@ -69,6 +69,8 @@ async fn new_orders_are_refused_while_too_many_are_unfinished_and_taken_again_af
     let mut shop = platform.shop();
     let sku = shop.stocked("candle", 1_000, (1, 0)).await;
     platform.inventory.kill();
+    let lost = PlaceOrderRequest { request_id: Uuid::new_v4().to_string(), ..shop.request(&[(&sku, 1)]) };
+    let placed = shop.try_place(lost.clone()).await.unwrap();
 
     let refused = eventually(seconds(20), async || {
         let request = shop.request(&[(&sku, 1)]);
@@ -79,6 +81,11 @@ async fn new_orders_are_refused_while_too_many_are_unfinished_and_taken_again_af
     })
     .await;
     assert_eq!((refused.code, &*refused.reason, refused.retry), (Code::ResourceExhausted, reasons::OVERLOADED, true));
+    // Whoever had no answer to an order that is there still gets it: it is no new one.
+    assert_eq!(shop.try_place(lost.clone()).await.unwrap().order_id, placed.order_id);
+    let other = PlaceOrderRequest { lines: Vec::from([NewOrderLine { sku: sku.clone(), quantity: 2 }]), ..lost };
+    let reused = Refusal::of(&shop.try_place(other).await.unwrap_err());
+    assert_eq!((reused.code, &*reused.reason), (Code::AlreadyExists, reasons::REQUEST_ID_REUSED));
 
     platform.inventory.start_ready().await;
     eventually(seconds(20), async || {
