@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tonic::Request;
 
 pub(crate) use header::{read, write};
-pub(crate) use limit::{Scope, limit};
+pub(crate) use limit::{LimitedBody, Scope, limit};
 pub(crate) use server::DeadlineLayer;
 
 /// The deadline of a unary call whose caller sets none.

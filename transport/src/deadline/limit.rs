@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http::{HeaderMap, Response};
 use http_body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep_until};
@@ -24,7 +25,7 @@ pub(crate) enum Scope {
     ResponseAndBody,
 }
 
-/// What a call is answered whose time is over.
+/// What a call is answered whose time is over, or that is ended for another reason.
 pub(crate) trait Expired: Send + Unpin + 'static {
     fn status(&self) -> Status;
 }
@@ -59,13 +60,13 @@ pin_project_lite::pin_project! {
     }
 }
 
-/// A body that ends when the time is over.
+/// A body that ends when the time is over, or whatever else its future waits for.
 #[derive(Default)]
 pub(crate) enum LimitedBody<B, E> {
     /// No deadline, or the call was done before it.
     Unlimited(B),
-    Limited(B, Pin<Box<Sleep>>, E),
-    /// The time was over; the body is gone.
+    Limited(B, BoxFuture<'static, ()>, E),
+    /// That came; the body is gone.
     #[default]
     Ended,
 }
@@ -143,8 +144,8 @@ impl<B: AnswerBody, E: Expired> http_body::Body for LimitedBody<B, E> {
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let status = match &mut *self {
             Self::Unlimited(body) => return Pin::new(body).poll_frame(context),
-            // The timer first, so that a stream that always has something to send ends too.
-            Self::Limited(body, timer, expired) => match timer.as_mut().poll(context) {
+            // The end first, so that a stream that always has something to send ends too.
+            Self::Limited(body, end, expired) => match end.as_mut().poll(context) {
                 Poll::Pending => return Pin::new(body).poll_frame(context),
                 Poll::Ready(()) => expired.status(),
             },

@@ -1,44 +1,27 @@
 //! Streams that others serve for us and never end: a tool that keeps a reflection stream open must not hold up a stop.
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use futures::StreamExt as _;
 use futures::future::BoxFuture;
-use http::{HeaderMap, Request, Response};
-use http_body::{Frame, SizeHint};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::Status;
+use http::{Request, Response};
+use http_body_util::{BodyStream, StreamBody};
+use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tower::Service;
 
+use crate::deadline::LimitedBody;
 use crate::draining::RETRY_AFTER;
 use crate::error::ErrorDomain;
 
-/// A service whose answers end with UNAVAILABLE, reason DRAINING, once `stop` is cancelled.
+/// A service whose calls end once `stop` is cancelled, with UNAVAILABLE, reason DRAINING.
 #[derive(Clone, Debug)]
 pub(super) struct Ending<S> {
     pub(super) inner: S,
     pub(super) stop: CancellationToken,
     pub(super) domain: ErrorDomain,
-}
-
-/// `None` once it has ended so.
-struct EndingBody(Option<Open>);
-
-struct Open {
-    body: Body,
-    stopped: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// What an answer ends with. Requests just end: whoever reads them holds the stream open until then.
-    farewell: Option<Status>,
-}
-
-impl EndingBody {
-    fn around(body: Body, stop: &CancellationToken, farewell: Option<Status>) -> Body {
-        Body::new(Self(Some(Open { body, stopped: Box::pin(stop.clone().cancelled_owned()), farewell })))
-    }
 }
 
 impl<S: NamedService> NamedService for Ending<S> {
@@ -58,40 +41,15 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (stop, farewell) = (self.stop.clone(), self.domain.draining(RETRY_AFTER));
-        let answer = self.inner.call(request.map(|body| EndingBody::around(body, &stop, None)));
+        let (stop, domain) = (self.stop.clone(), self.domain);
+        // Whoever reads the request holds the stream open until it ends.
+        let stopped = stop.clone().cancelled_owned();
+        let answer =
+            self.inner.call(request.map(|body| Body::new(StreamBody::new(BodyStream::new(body).take_until(stopped)))));
         Box::pin(async move {
             let Ok(response) = answer.await;
-            Ok(response.map(|body| EndingBody::around(body, &stop, Some(farewell))))
+            let farewell = move || domain.draining(RETRY_AFTER);
+            Ok(response.map(|body| Body::new(LimitedBody::Limited(body, Box::pin(stop.cancelled_owned()), farewell))))
         })
-    }
-}
-
-impl http_body::Body for EndingBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let Some(open) = &mut self.0 else { return Poll::Ready(None) };
-        if open.stopped.as_mut().poll(context).is_pending() {
-            return Pin::new(&mut open.body).poll_frame(context);
-        }
-        let farewell = open.farewell.take();
-        self.0 = None;
-        Poll::Ready(farewell.map(|status| {
-            let mut trailers = HeaderMap::new();
-            status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))
-        }))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|open| open.body.is_end_stream())
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::default()
     }
 }
