@@ -27,11 +27,11 @@ type Reply<B> = oneshot::Sender<Result<<B as Batch>::Outcome, WriteError>>;
 
 impl<B: Batch> Worker<B> {
     /// Writes the commands and answers every caller, whatever happens.
-    pub(super) async fn see_through(&self, submissions: Vec<Submission<B>>, taken: &mut Taken<'_, Submission<B>>) {
-        let mut commands = Vec::with_capacity(submissions.len());
-        let mut contexts = Vec::with_capacity(submissions.len());
-        let mut replies = Vec::with_capacity(submissions.len());
-        for Submission { command, context, reply } in submissions {
+    pub(super) async fn see_through(&self, mut taken: Taken<'_, Submission<B>>) {
+        let mut commands = Vec::with_capacity(taken.items.len());
+        let mut contexts = Vec::with_capacity(taken.items.len());
+        let mut replies = Vec::with_capacity(taken.items.len());
+        for Submission { command, context, reply } in taken.items.drain(..) {
             commands.push(command);
             contexts.push(context);
             replies.push(reply);
@@ -40,7 +40,7 @@ impl<B: Batch> Worker<B> {
         let mut pieces: Vec<Range<usize>> = std::iter::once(0..commands.len()).collect();
         while let Some(piece) = pieces.pop().filter(|piece| !piece.is_empty()) {
             let started = SystemTime::now();
-            let result = self.settle(&commands[piece.clone()], taken).await;
+            let result = self.settle(&commands[piece.clone()], &mut taken).await;
             self.record(started, &contexts[piece.clone()], result.as_ref().err());
             match result {
                 Ok(outcomes) => {

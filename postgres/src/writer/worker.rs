@@ -26,11 +26,10 @@ impl<B: Batch> Worker<B> {
 
     /// Until the queue is closed and empty: nobody may be left waiting for an answer.
     pub(super) async fn run(self) -> Result<(), Infallible> {
-        while let Some(mut taken) = self.queue.take().await {
-            let submissions = std::mem::take(&mut taken.items);
-            if !submissions.is_empty() {
-                self.batch_size.record(u32::try_from(submissions.len()).map_or(f64::INFINITY, f64::from));
-                self.see_through(submissions, &mut taken).await;
+        while let Some(taken) = self.queue.take().await {
+            if !taken.items.is_empty() {
+                self.batch_size.record(u32::try_from(taken.items.len()).map_or(f64::INFINITY, f64::from));
+                self.see_through(taken).await;
             }
         }
         Ok(())
