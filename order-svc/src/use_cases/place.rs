@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use observability::{names, spans};
 use opentelemetry::Context;
-use postgres::WriteError;
+use postgres::{LookupError, WriteError};
 use proto::values::{CustomerId, OrderId, Quantity, RequestId, Sku};
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout_at;
@@ -100,11 +100,15 @@ impl Orders {
         Ok(Placed { order, ..placed })
     }
 
-    /// Whether there is an order with this request id already: what is refused has written nothing, neither now nor before.
+    /// Whether there is an order with this request id already. Too late or too early, it changes nothing: the writer decides
+    /// what is a repetition.
     async fn is_repetition(&self, placement: &Placement) -> Result<bool, PlaceError> {
         let Some(request_id) = placement.request_id.clone() else { return Ok(false) };
-        let found = self.lookups.by_request.get((placement.customer_id.clone(), request_id)).await;
-        Ok(found.map_err(|_| WriteError::Unavailable)?.is_some())
+        match self.lookups.by_request.get((placement.customer_id.clone(), request_id)).await {
+            Ok(found) => Ok(found.is_some()),
+            Err(LookupError::Overloaded) => Err(WriteError::Overloaded.into()),
+            Err(LookupError::Database(_)) => Err(WriteError::Unavailable.into()),
+        }
     }
 
     /// Asks inventory and writes what it says; gives the order as last read when the time is up (O1) or inventory is away:
