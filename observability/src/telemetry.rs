@@ -166,7 +166,8 @@ impl Tracing {
         if let Err(error) = self.provider.shutdown_with_timeout(timeout) {
             tracing::warn!(error = %error, "last spans were not sent");
         }
-        self.runtime.stop();
+        // Last, because the last spans are sent on it.
+        drop(self.runtime);
     }
 }
 

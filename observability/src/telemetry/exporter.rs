@@ -28,17 +28,13 @@ impl ExportRuntime {
         drop(self.handle().spawn(task));
     }
 
-    /// Does not wait: an export that hangs must not keep the process.
-    pub(super) fn stop(self) {
-        drop(self);
-    }
-
     fn handle(&self) -> &Handle {
         self.0.as_ref().expect("it lives until it is dropped").handle()
     }
 }
 
-/// By itself a runtime would wait for its end, which panics where others may not be kept waiting.
+/// Does not wait: an export that hangs must not keep the process. By itself a runtime would wait, which panics where others
+/// may not be kept waiting.
 impl Drop for ExportRuntime {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
