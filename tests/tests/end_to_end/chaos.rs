@@ -14,8 +14,9 @@ use crate::support::PROGRAM;
 async fn promises_are_kept_whatever_dies() {
     let options = Options {
         seed: chance::seeded().random(),
-        duration: seconds(45),
-        most_faults: 8,
+        // So many faults, however long a busy machine takes for them.
+        duration: seconds(150),
+        most_faults: 6,
         kinds: Kind::ALL.map(|(_, kind)| kind).to_vec(),
         kafka_away: None,
         callers: 8,
@@ -26,6 +27,5 @@ async fn promises_are_kept_whatever_dies() {
     let report = chaos::run(Path::new(PROGRAM), &options, |line| eprintln!("{line}")).await.unwrap();
     eprintln!("{report}");
     assert!(report.findings.is_empty(), "{:#?}", report.findings);
-    // How many faults fit into the time depends on the machine.
-    assert!(!report.suffered.is_empty() && report.journal.placed > 50, "there has to be something to find");
+    assert!(report.suffered.len() >= 3 && report.journal.placed > 50, "there has to be something to find");
 }
