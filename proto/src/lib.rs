@@ -1,9 +1,9 @@
 //! The contract in Rust: what the two services, their users and their topics agree on.
 //!
 //! Everything here is generated from `proto/proto/**.proto` or named by the contract: messages, clients and servers, the
-//! descriptors that reflection serves, the stable reasons of [errors](reasons) and names of status [codes], the [topics] and the
-//! [headers] of a record, and the contract's scalar fields as [types](values) that check its rules. There is no
-//! other behaviour here. Names are never changed, only added.
+//! descriptors that reflection serves, the stable reasons of [errors](reasons) and names of status [codes], the
+//! [topics] and the [headers] of a record, and the contract's scalar fields as [types](values) that check its rules.
+//! There is no other behaviour here. Names are never changed, only added.
 
 #![expect(
     missing_docs,
