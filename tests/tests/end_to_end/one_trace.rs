@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use proto::orders::v1::OrderStatus;
+use proto::orders::v1::place_orders_response::Outcome;
+use proto::orders::v1::{OrderStatus, PlaceOrdersRequest};
 use proto::{headers, topics};
 use tests::kafka::{self, Record};
 use tests::platform::Platform;
@@ -320,6 +321,41 @@ async fn cancellation_is_a_trace_of_its_own_that_links_to_the_placement() {
     );
     let placed = complete(&platform, &placement, &[("order-svc", PLACE, 1)]).await;
     assert_eq!(trace.only(CANCEL).links, [(placement, placed.only(PLACE).id.clone())]);
+}
+
+#[tokio::test]
+async fn stream_of_orders_is_one_span_with_an_event_for_each_and_its_own_status() {
+    const PLACE_ORDERS: &str = "orders.v1.OrderService/PlaceOrders";
+    const ORDERS: usize = 100;
+    let platform = calm().await;
+    let mut shop = platform.shop();
+    let sku = shop.stocked("bead", 1_000, (1, 0)).await;
+    let trace_id = new_trace_id();
+    let order = shop.request(&[(&sku, 1)]);
+    let orders =
+        (1..).take(ORDERS).map(move |sequence| PlaceOrdersRequest { sequence, place_order: Some(order.clone()) });
+    let mut request = Request::new(tokio_stream::iter(orders));
+    let traceparent = format!("00-{trace_id}-00f067aa0ba902b7-01");
+    request.metadata_mut().insert(headers::TRACEPARENT, traceparent.parse().unwrap());
+    let mut answers = shop.orders.place_orders(request).await.unwrap().into_inner();
+    let mut placed = BTreeSet::new();
+    while let Some(answer) = answers.message().await.unwrap() {
+        match answer.outcome.unwrap() {
+            Outcome::Order(order) => placed.insert(order.order_id),
+            Outcome::Error(error) => panic!("{error:?}"),
+        };
+    }
+    assert_eq!(placed.len(), ORDERS);
+
+    let expected = [("order-svc", PLACE_ORDERS, 1), ("order-svc", RESERVE, ORDERS), ("inventory-svc", RESERVE, ORDERS)];
+    let trace = complete(&platform, &trace_id, &expected).await;
+    let stream = trace.only(PLACE_ORDERS);
+    assert_eq!(stream.tag("rpc.response.status_code").as_deref(), Some("OK"), "{}", trace.outline());
+    assert_eq!(stream.tag("shop.order.id"), None, "it would be that of one of them");
+    // What a search in Jaeger for an order looks at, too.
+    let searched = placed.first().unwrap();
+    let found = traces::find(platform.stack.traces.query_url(), "order-svc", "shop.order.id", searched).await.unwrap();
+    assert!(found.iter().any(|trace| trace.spans.iter().any(|span| span.name == PLACE_ORDERS)), "{found:?}");
 }
 
 #[tokio::test]
