@@ -3,10 +3,15 @@
 //! All sides place the same orders through the same programs with all metrics and logs on. What differs is how many traces
 //! are recorded and what takes them: a collector of this program's own, which throws them away, so that nobody's storage
 //! is measured along.
+//!
+//! Each side is a platform of its own, with servers of its own, and they are loaded in turns of a few seconds. The speed
+//! of a machine drifts within minutes: restarting one platform for one side after the other puts a minute between what is
+//! compared, and differences of two percent drown.
 
 pub(crate) mod collector;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use figures::goal::{Bound, Goal, Verdict};
@@ -17,6 +22,7 @@ use tests::proxy::Proxy;
 use tests::service::Service;
 
 use self::collector::{Collector, Manner};
+use crate::options::{Benchmark, Options};
 use crate::rig::{Placed, Rig, progress};
 
 const ON: Goal = Goal { name: "P6", ratio: "1 % / off", bound: Bound::AtLeast, must: 0.95, aim: Some(0.98) };
@@ -31,6 +37,8 @@ const GROWN: [(Side, Goal); 3] = [
     (Side::Hung, Goal { name: "P7", ratio: "MiB more than well, hung", bound: Bound::AtMost, must: 16.0, aim: None }),
     (Side::Slow, Goal { name: "P7", ratio: "MiB more than well, slow", bound: Bound::AtMost, must: 16.0, aim: None }),
 ];
+/// Of one side, before the next has its turn.
+const TURN_SECONDS: u32 = 3;
 
 /// How telemetry is set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -64,7 +72,7 @@ impl Side {
         }
     }
 
-    fn settings(self, collectors: &Collectors) -> [(&'static str, String); 4] {
+    fn settings(self, collectors: &Collectors) -> [(String, String); 4] {
         let (disabled, share) = match self {
             Self::Off => ("true", "0.01"),
             Self::All => ("false", "1"),
@@ -77,11 +85,12 @@ impl Side {
             Self::Slow => &collectors.slow.address,
         };
         [
-            ("OTEL_SDK_DISABLED", disabled.to_owned()),
-            ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio".to_owned()),
-            ("OTEL_TRACES_SAMPLER_ARG", share.to_owned()),
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.clone()),
+            ("OTEL_SDK_DISABLED", disabled),
+            ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+            ("OTEL_TRACES_SAMPLER_ARG", share),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", collector),
         ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
     }
 }
 
@@ -92,6 +101,14 @@ struct Collectors {
     nowhere: String,
 }
 
+/// A side's platform, and what stood on its meters.
+struct Standing {
+    side: Side,
+    rig: Rig,
+    memory: f64,
+    dropped_spans: f64,
+}
+
 /// All goals, and what they were computed from.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -99,6 +116,8 @@ pub(crate) struct Telemetry {
     verdicts: Vec<Verdict>,
     /// Every trace ÷ off.
     all_to_off: Spread,
+    /// From the end of the warm-ups to the end of the last round.
+    minutes: f64,
     rounds: Vec<Round>,
 }
 
@@ -108,16 +127,19 @@ struct Round(BTreeMap<Side, Measured>);
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Measured {
-    placed: Placed,
-    /// Of both services, from their start.
+    /// As many as every other side has had.
+    turns: Vec<Placed>,
+    /// Of both services, in this round.
     dropped_spans: f64,
-    /// Of both services, from the end of the warm-up to the end of the load.
+    /// Of both services, from the end of the warm-up to the end of this round.
     grown_mebibytes: f64,
 }
 
 impl Round {
+    /// The median over the turns, each with its neighbour.
     fn ratio(&self, of: Side, to: Side) -> f64 {
-        self.0[&of].placed.per_second / self.0[&to].placed.per_second
+        let turns = self.0[&of].turns.iter().zip(&self.0[&to].turns);
+        median(turns.map(|(of, to)| of.per_second / to.per_second))
     }
 
     fn grown_beyond_well(&self, side: Side) -> f64 {
@@ -126,6 +148,7 @@ impl Round {
 }
 
 pub(crate) async fn measure(rig: &mut Rig) -> Result<Telemetry> {
+    rig.services_down().await?;
     let collectors = Collectors {
         well: Collector::start(Manner::Well).await?,
         slow: Collector::start(Manner::Slow).await?,
@@ -133,28 +156,18 @@ pub(crate) async fn measure(rig: &mut Rig) -> Result<Telemetry> {
         // A proxy that is not open does not listen, and nobody else gets its port.
         nowhere: format!("http://127.0.0.1:{}", Proxy::to(0).port),
     };
-    let before = [rig.platform.orders.environment().clone(), rig.platform.inventory.environment().clone()];
+    let mut sides = Vec::new();
+    for side in SIDES {
+        progress(&format!("telemetry, a platform for the side {:?}", side.name()));
+        sides.push(Standing::start(side, &collectors, &rig.options).await?);
+    }
+    let began = Instant::now();
     let mut rounds = Vec::new();
     for number in 1..=rig.options.pairs {
         progress(&format!("telemetry, round {number} of {}", rig.options.pairs));
-        // Whoever comes first may find a faster or a slower disk: the sides take turns.
-        let mut sides = SIDES;
-        sides.rotate_left(usize::try_from(number).context("a round has a small number")? % SIDES.len());
-        let mut round = BTreeMap::new();
-        for side in sides {
-            round.insert(side, one(rig, side, &collectors).await?);
-        }
-        rounds.push(Round(round));
+        rounds.push(round(&mut sides, rig.options.seconds.div_ceil(TURN_SECONDS)).await?);
     }
-    rig.services_down().await?;
-    for (service, before) in [&mut rig.platform.orders, &mut rig.platform.inventory].into_iter().zip(before) {
-        for (name, _) in Side::Off.settings(&collectors) {
-            service.unset(name);
-        }
-        for (name, value) in before {
-            service.set(&name, value);
-        }
-    }
+    let minutes = began.elapsed().as_secs_f64() / 60.0;
     let of = |figure: &dyn Fn(&Round) -> f64| rounds.iter().map(figure).collect::<Vec<f64>>();
     let mut verdicts = vec![
         ON.judge(of(&|round| round.ratio(Side::OnePercent, Side::Off))),
@@ -163,54 +176,87 @@ pub(crate) async fn measure(rig: &mut Rig) -> Result<Telemetry> {
     verdicts.extend(ILL.map(|(side, goal)| goal.judge(of(&|round| round.ratio(side, Side::OnePercent)))));
     verdicts.extend(GROWN.map(|(side, goal)| goal.judge(of(&|round| round.grown_beyond_well(side)))));
     let all_to_off = Spread::of(of(&|round| round.ratio(Side::All, Side::Off)));
-    Ok(Telemetry { verdicts, all_to_off, rounds })
+    Ok(Telemetry { verdicts, all_to_off, minutes, rounds })
 }
 
-async fn one(rig: &mut Rig, side: Side, collectors: &Collectors) -> Result<Measured> {
-    rig.services_down().await?;
-    for (name, value) in side.settings(collectors) {
-        rig.platform.orders.set(name, value.clone());
-        rig.platform.inventory.set(name, value);
+async fn round(sides: &mut [Standing], turns: u32) -> Result<Round> {
+    let mut placed: BTreeMap<Side, Vec<Placed>> = BTreeMap::new();
+    for _ in 0..turns {
+        // Whoever comes first may find another machine than whoever comes last.
+        sides.rotate_left(1);
+        for standing in &mut *sides {
+            placed.entry(standing.side).or_default().push(standing.rig.place(None).await?);
+        }
     }
-    rig.services_up().await?;
-    let memory_before = memory(rig).await;
-    let placed = rig.place(None).await?;
-    let dropped = async |service: &Service| service.metrics().await.sum("telemetry_dropped_spans_total", &[]);
-    let dropped_spans = dropped(&rig.platform.orders).await + dropped(&rig.platform.inventory).await;
-    Ok(Measured { placed, dropped_spans, grown_mebibytes: memory(rig).await - memory_before })
+    let mut round = BTreeMap::new();
+    for standing in sides {
+        let turns = placed.remove(&standing.side).context("every side has had its turns")?;
+        round.insert(standing.side, standing.look(turns).await);
+    }
+    Ok(Round(round))
+}
+
+impl Standing {
+    async fn start(side: Side, collectors: &Collectors, options: &Options) -> Result<Self> {
+        let mut options = Options { benchmark: Some(Benchmark::Telemetry), seconds: TURN_SECONDS, ..options.clone() };
+        options.settings.extend(side.settings(collectors));
+        let rig = Rig::start(options).await?;
+        let (memory, dropped_spans) = (memory(&rig).await, dropped_spans(&rig).await);
+        Ok(Self { side, rig, memory, dropped_spans })
+    }
+
+    async fn look(&mut self, turns: Vec<Placed>) -> Measured {
+        let before = std::mem::replace(&mut self.dropped_spans, dropped_spans(&self.rig).await);
+        let grown_mebibytes = memory(&self.rig).await - self.memory;
+        Measured { turns, dropped_spans: self.dropped_spans - before, grown_mebibytes }
+    }
 }
 
 /// Of both services, in MiB.
 async fn memory(rig: &Rig) -> f64 {
-    let of = async |service: &Service| service.metrics().await.sum("process_resident_memory_bytes", &[]);
-    (of(&rig.platform.orders).await + of(&rig.platform.inventory).await) / (1_024.0 * 1_024.0)
+    sum(rig, "process_resident_memory_bytes").await / (1_024.0 * 1_024.0)
+}
+
+async fn dropped_spans(rig: &Rig) -> f64 {
+    sum(rig, "telemetry_dropped_spans_total").await
+}
+
+/// Of both services.
+async fn sum(rig: &Rig, metric: &str) -> f64 {
+    let of = async |service: &Service| service.metrics().await.sum(metric, &[]);
+    of(&rig.platform.orders).await + of(&rig.platform.inventory).await
 }
 
 impl Telemetry {
     pub(crate) fn text(&self) -> String {
         let mut rows = vec![row(["side", "orders/s", "p50 ms", "p99 ms", "CPU µs", "spans dropped", "MiB more"])];
         for side in SIDES {
-            let of = |figure: &dyn Fn(&Measured) -> f64| -> Vec<f64> {
-                self.rounds.iter().map(|round| figure(&round.0[&side])).collect()
+            let of_rounds =
+                |figure: &dyn Fn(&Measured) -> f64| median(self.rounds.iter().map(|round| figure(&round.0[&side])));
+            let of_turns = |figure: &dyn Fn(&Placed) -> f64| {
+                Spread::of(self.rounds.iter().flat_map(|round| &round.0[&side].turns).map(figure))
             };
-            let cpu = |measured: &Measured| {
-                ["order-svc", "inventory-svc"].map(|part| measured.placed.cost.cpu_microseconds[part]).iter().sum()
+            let cpu = |placed: &Placed| {
+                ["order-svc", "inventory-svc"].map(|part| placed.cost.cpu_microseconds[part]).iter().sum()
             };
-            let rates = Spread::of(of(&|measured| measured.placed.per_second));
+            let rates = of_turns(&|placed| placed.per_second);
             rows.push(vec![
                 side.name().to_owned(),
                 format!("{:.0} ({:.0} to {:.0})", rates.median, rates.least, rates.greatest),
-                format!("{:.1}", median(of(&|measured| measured.placed.report.latency_milliseconds.p50))),
-                format!("{:.1}", median(of(&|measured| measured.placed.report.latency_milliseconds.p99))),
-                format!("{:.0}", median(of(&cpu))),
-                format!("{:.0}", median(of(&|measured| measured.dropped_spans))),
-                format!("{:.1}", median(of(&|measured| measured.grown_mebibytes))),
+                format!("{:.1}", of_turns(&|placed| placed.report.latency_milliseconds.p50).median),
+                format!("{:.1}", of_turns(&|placed| placed.report.latency_milliseconds.p99).median),
+                format!("{:.0}", of_turns(&cpu).median),
+                format!("{:.0}", of_rounds(&|measured| measured.dropped_spans)),
+                format!("{:.1}", of_rounds(&|measured| measured.grown_mebibytes)),
             ]);
         }
         let verdicts: Vec<Vec<String>> = self.verdicts.iter().map(Verdict::row).collect();
+        let turns: usize = self.rounds.iter().map(|round| round.0[&Side::Off].turns.len()).sum();
         format!(
-            "Telemetry: medians over {} rounds; CPU of both services, per order\n\n{}\n\n100 % / off: {}\n\n{}",
+            "Telemetry: {turns} turns of {TURN_SECONDS} s a side in {} rounds, {:.1} minutes; CPU of both services, per \
+             order\n\n{}\n\n100 % / off: {}\n\n{}",
             self.rounds.len(),
+            self.minutes,
             table(&rows, &[0]),
             self.all_to_off,
             table(&verdicts, &[0, 1, 2, 3, 4]),
