@@ -18,6 +18,15 @@ pub struct ResourceAttributes(pub Vec<(String, String)>);
 #[error("{0:?} is no list of key=value pairs with percent-encoded values")]
 pub struct ResourceAttributesError(String);
 
+impl ResourceAttributes {
+    /// `service.name`, which counts when OTEL_SERVICE_NAME is not set. Of two, the last.
+    #[must_use]
+    pub fn service_name(&self) -> Option<&str> {
+        let named = self.0.iter().rfind(|(key, _)| key == SERVICE_NAME);
+        named.map(|(_, name)| name.as_str()).filter(|name| !name.is_empty())
+    }
+}
+
 impl FromStr for ResourceAttributes {
     type Err = ResourceAttributesError;
 
@@ -36,18 +45,19 @@ impl FromStr for ResourceAttributes {
     }
 }
 
-/// The service's own attributes win over those of OTEL_RESOURCE_ATTRIBUTES: OTEL_SERVICE_NAME has been applied already.
+/// OTEL_RESOURCE_ATTRIBUTES wins over what the service says of itself, an instance id given by an orchestrator above all;
+/// the name has been chosen already.
 pub(super) fn build(settings: &TelemetrySettings) -> Resource {
     let configured =
         settings.resource_attributes.0.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     // Not `Resource::builder()`: its detectors read the environment, which is the settings' job.
     Resource::builder_empty()
-        .with_attributes(configured)
         .with_attributes([
-            KeyValue::new(SERVICE_NAME, settings.service_name.clone()),
             KeyValue::new(SERVICE_VERSION, settings.service_version.clone()),
             KeyValue::new(SERVICE_INSTANCE_ID, settings.service_instance_id.clone()),
         ])
+        .with_attributes(configured)
+        .with_attribute(KeyValue::new(SERVICE_NAME, settings.service_name.clone()))
         .build()
 }
 
@@ -68,13 +78,45 @@ fn percent_decode(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry::Key;
+
     use super::*;
+    use crate::telemetry::{LogFormat, Sampler};
 
     #[test]
     fn resource_attributes_are_split_and_decoded() {
         let attributes: ResourceAttributes = "deployment.environment.name=dev, note=a%2Cb%20c,".parse().unwrap();
         let expected = [("deployment.environment.name", "dev"), ("note", "a,b c")];
         assert_eq!(attributes.0, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn name_of_the_service_is_the_last_one_given() {
+        let name = |text: &str| text.parse::<ResourceAttributes>().unwrap().service_name().map(str::to_owned);
+        assert_eq!(name("service.name=a,service.name=b,x=y"), Some("b".to_owned()));
+        assert_eq!(name("service.namespace=shop"), None);
+        assert_eq!(name("service.name="), None);
+    }
+
+    #[test]
+    fn given_attributes_win_over_our_own_and_the_chosen_name_over_both() {
+        let settings = TelemetrySettings {
+            service_name: "chosen".to_owned(),
+            service_version: "1.2.3".to_owned(),
+            service_instance_id: "drawn".to_owned(),
+            otlp_endpoint: "http://127.0.0.1:9".to_owned(),
+            disabled: false,
+            resource_attributes: "service.name=other,service.instance.id=pod-1".parse().unwrap(),
+            sampler: Sampler::AlwaysOn,
+            baggage_keys: Default::default(),
+            batch: Default::default(),
+            log_filter: "info".parse().unwrap(),
+            log_format: LogFormat::Json,
+        };
+        let resource = build(&settings);
+        let said = [SERVICE_NAME, SERVICE_VERSION, SERVICE_INSTANCE_ID]
+            .map(|key| resource.get(&Key::new(key)).map(|value| value.to_string()).unwrap_or_default());
+        assert_eq!(said, ["chosen", "1.2.3", "pod-1"]);
     }
 
     #[test]

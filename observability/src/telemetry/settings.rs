@@ -13,7 +13,7 @@ use crate::propagation::BaggageKeys;
 /// Settings of logs, metrics and traces.
 #[derive(Debug, Clone)]
 pub struct TelemetrySettings {
-    /// `service.name`: the name of the binary, unless OTEL_SERVICE_NAME says otherwise.
+    /// `service.name`: OTEL_SERVICE_NAME, or that of OTEL_RESOURCE_ATTRIBUTES, or the name of the binary.
     pub service_name: String,
     /// `service.version`.
     pub service_version: String,

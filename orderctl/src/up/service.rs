@@ -23,7 +23,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(25);
 const LAST_LINES: usize = 20;
 
 /// Variables of a shell that must not reach both services alike, or would hide what `up` shows.
-const NOT_INHERITED: [&str; 4] = ["OTEL_SERVICE_NAME", "OTEL_SDK_DISABLED", "TRACEPARENT", "HTTP_LISTEN"];
+const NOT_INHERITED: [&str; 3] = ["OTEL_SDK_DISABLED", "TRACEPARENT", "HTTP_LISTEN"];
+/// Each has its own, whatever OTEL_RESOURCE_ATTRIBUTES of the shell says.
+const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
 
 /// A running service. Dropping it kills it.
 #[derive(Debug)]
@@ -53,6 +55,7 @@ impl Service {
         let mut child = command
             .args(["serve", part.argument()])
             .envs(environment.iter().map(|(key, value)| (key, value)))
+            .env(SERVICE_NAME, name)
             .env(STOP_WITH_PARENT, "1")
             .stdin(Stdio::piped())
             .stdout(output)

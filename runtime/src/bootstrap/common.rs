@@ -38,6 +38,12 @@ impl CommonSettings {
 }
 
 fn telemetry<S: Service>(reader: &mut SettingsReader) -> TelemetrySettings {
+    let service_name: Option<String> = reader.optional(
+        "OTEL_SERVICE_NAME",
+        "service.name of traces; when it is unset, that of OTEL_RESOURCE_ATTRIBUTES, or else the program's",
+    );
+    let resource_attributes: ResourceAttributes =
+        reader.optional("OTEL_RESOURCE_ATTRIBUTES", "more attributes of traces: key=value,…").unwrap_or_default();
     TelemetrySettings {
         log_filter: reader.value::<LogFilter>("RUST_LOG", "info", "what is logged: info, info,sqlx=warn, …"),
         log_format: reader
@@ -45,12 +51,10 @@ fn telemetry<S: Service>(reader: &mut SettingsReader) -> TelemetrySettings {
             .unwrap_or_else(LogFormat::of_standard_output),
         otlp_endpoint: otlp_endpoint(reader),
         disabled: reader.flag("OTEL_SDK_DISABLED", "false", "true: no tracing at all; ids still pass on"),
-        service_name: reader.value("OTEL_SERVICE_NAME", S::NAME, "service.name of traces"),
+        service_name: service_name.as_deref().or(resource_attributes.service_name()).unwrap_or(S::NAME).to_owned(),
         service_version: S::VERSION.to_owned(),
         service_instance_id: String::new(),
-        resource_attributes: reader
-            .optional::<ResourceAttributes>("OTEL_RESOURCE_ATTRIBUTES", "more attributes of traces: key=value,…")
-            .unwrap_or_default(),
+        resource_attributes,
         sampler: sampler(reader),
         baggage_keys: reader
             .optional::<BaggageKeys>("BAGGAGE_KEYS", "entries of callers' baggage that pass on: tenant,…; no others do")

@@ -41,7 +41,7 @@ fn check_config_prints_what_is_in_effect_without_secrets() {
     let assignments: Vec<&str> = output.stdout.lines().filter_map(|line| line.split("  ").next()).collect();
     assert!(assignments.contains(&"DATABASE_URL=postgres://shop:***@127.0.0.1:5432/orders"), "{output:?}");
     assert!(assignments.contains(&"SHUTDOWN_GRACE=5s"), "{output:?}");
-    assert!(assignments.contains(&"OTEL_SERVICE_NAME=smallest-service"), "{output:?}");
+    assert!(assignments.contains(&"OTEL_TRACES_SAMPLER=parentbased_always_on"), "{output:?}");
 }
 
 #[test]
