@@ -136,7 +136,7 @@ struct Measured {
 }
 
 impl Round {
-    /// The median over the turns, each with its neighbour.
+    /// The median over the turns, each with the same one of the other side.
     fn ratio(&self, of: Side, to: Side) -> f64 {
         let turns = self.0[&of].turns.iter().zip(&self.0[&to].turns);
         median(turns.map(|(of, to)| of.per_second / to.per_second))

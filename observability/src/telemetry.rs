@@ -151,13 +151,15 @@ impl Tracing {
             .with_scheduled_delay(settings.batch.schedule_delay)
             .build();
         let sender = BatchSpanProcessor::new(queue::CountingExporter::new(exporter, Arc::clone(&queue)), batch);
+        let TelemetrySettings { service_name, service_version, service_instance_id, resource_attributes, .. } =
+            settings;
         let provider = SdkTracerProvider::builder()
             .with_sampler(sampler(settings, &runtime))
-            .with_resource(resource::build(settings))
+            .with_resource(resource::build(service_name, service_version, service_instance_id, resource_attributes))
             .with_span_processor(queue::BoundedProcessor::new(sender, queue))
             .build();
         let follows_parent = settings.sampler.follows_parent();
-        let installed = tracer::install(&provider, &settings.service_name, &settings.service_version, follows_parent);
+        let installed = tracer::install(&provider, service_name, service_version, follows_parent);
         Self { provider, installed, runtime }
     }
 

@@ -6,8 +6,6 @@ use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
 use opentelemetry_semantic_conventions::attribute::{SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_VERSION};
 
-use super::settings::TelemetrySettings;
-
 /// OTEL_RESOURCE_ATTRIBUTES: `key=value,key=value`, values percent-encoded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResourceAttributes(pub Vec<(String, String)>);
@@ -47,17 +45,16 @@ impl FromStr for ResourceAttributes {
 
 /// OTEL_RESOURCE_ATTRIBUTES wins over what the service says of itself, an instance id given by an orchestrator above all;
 /// the name has been chosen already.
-pub(super) fn build(settings: &TelemetrySettings) -> Resource {
-    let configured =
-        settings.resource_attributes.0.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+pub(super) fn build(name: &str, version: &str, instance_id: &str, configured: &ResourceAttributes) -> Resource {
+    let configured = configured.0.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     // Not `Resource::builder()`: its detectors read the environment, which is the settings' job.
     Resource::builder_empty()
         .with_attributes([
-            KeyValue::new(SERVICE_VERSION, settings.service_version.clone()),
-            KeyValue::new(SERVICE_INSTANCE_ID, settings.service_instance_id.clone()),
+            KeyValue::new(SERVICE_VERSION, version.to_owned()),
+            KeyValue::new(SERVICE_INSTANCE_ID, instance_id.to_owned()),
         ])
         .with_attributes(configured)
-        .with_attribute(KeyValue::new(SERVICE_NAME, settings.service_name.clone()))
+        .with_attribute(KeyValue::new(SERVICE_NAME, name.to_owned()))
         .build()
 }
 
@@ -81,7 +78,6 @@ mod tests {
     use opentelemetry::Key;
 
     use super::*;
-    use crate::telemetry::{LogFormat, Sampler};
 
     #[test]
     fn resource_attributes_are_split_and_decoded() {
@@ -100,20 +96,8 @@ mod tests {
 
     #[test]
     fn given_attributes_win_over_our_own_and_the_chosen_name_over_both() {
-        let settings = TelemetrySettings {
-            service_name: "chosen".to_owned(),
-            service_version: "1.2.3".to_owned(),
-            service_instance_id: "drawn".to_owned(),
-            otlp_endpoint: "http://127.0.0.1:9".to_owned(),
-            disabled: false,
-            resource_attributes: "service.name=other,service.instance.id=pod-1".parse().unwrap(),
-            sampler: Sampler::AlwaysOn,
-            baggage_keys: Default::default(),
-            batch: Default::default(),
-            log_filter: "info".parse().unwrap(),
-            log_format: LogFormat::Json,
-        };
-        let resource = build(&settings);
+        let given = "service.name=other,service.instance.id=pod-1".parse().unwrap();
+        let resource = build("chosen", "1.2.3", "drawn", &given);
         let said = [SERVICE_NAME, SERVICE_VERSION, SERVICE_INSTANCE_ID]
             .map(|key| resource.get(&Key::new(key)).map(|value| value.to_string()).unwrap_or_default());
         assert_eq!(said, ["chosen", "1.2.3", "pod-1"]);
