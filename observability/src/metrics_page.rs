@@ -51,7 +51,7 @@ pub(crate) fn install(settings: &TelemetrySettings) -> Result<MetricsPage, Telem
     };
     metrics::gauge!(
         names::BUILD_INFO,
-        "service" => settings.service_name.clone(),
+        "service" => settings.program.clone(),
         "version" => settings.service_version.clone(),
     )
     .set(1.0);

@@ -271,7 +271,7 @@ fn page_has_the_contract_s_buckets_and_this_process() {
     assert!(!page.contains(&format!(r#"{call}"30"}}"#)), "{page}");
     assert!(page.contains(r#"order_completion_seconds_bucket{outcome="confirmed",le="60"} 1"#), "{page}");
     assert!(page.contains("# HELP order_completion_seconds Time from placement"), "{page}");
-    assert!(page.contains(r#"build_info{service="test-svc",version="1.2.3"} 1"#), "{page}");
+    assert!(page.contains(r#"build_info{service="test-program",version="1.2.3"} 1"#), "{page}");
     #[cfg(target_os = "linux")]
     assert!(page.contains("process_resident_memory_bytes "), "{page}");
 }

@@ -7,7 +7,7 @@ use observability::telemetry::{BatchSettings, LogFormat, ResourceAttributes, Sam
 use uuid::Uuid;
 
 /// `service.name` of the spans.
-const SERVICE_NAME: &str = "orderctl";
+const NAME: &str = "orderctl";
 
 /// Starts sending spans to `otlp`. Every trace that begins here is recorded.
 ///
@@ -15,7 +15,8 @@ const SERVICE_NAME: &str = "orderctl";
 /// `otlp` is no address.
 pub(crate) fn start(otlp: &str, disabled: bool) -> anyhow::Result<Telemetry> {
     let settings = TelemetrySettings {
-        service_name: SERVICE_NAME.to_owned(),
+        program: NAME.to_owned(),
+        service_name: NAME.to_owned(),
         service_version: env!("CARGO_PKG_VERSION").to_owned(),
         service_instance_id: Uuid::new_v4().to_string(),
         otlp_endpoint: otlp.to_owned(),

@@ -13,6 +13,8 @@ use crate::propagation::BaggageKeys;
 /// Settings of logs, metrics and traces.
 #[derive(Debug, Clone)]
 pub struct TelemetrySettings {
+    /// The binary: what `build_info` names, whatever the service is called in traces.
+    pub program: String,
     /// `service.name`: OTEL_SERVICE_NAME, or that of OTEL_RESOURCE_ATTRIBUTES, or the name of the binary.
     pub service_name: String,
     /// `service.version`.

@@ -75,6 +75,7 @@ impl Drop for Recording {
 
 pub(crate) fn settings() -> TelemetrySettings {
     TelemetrySettings {
+        program: "test-program".to_owned(),
         service_name: "test-svc".to_owned(),
         service_version: "1.2.3".to_owned(),
         service_instance_id: "one".to_owned(),

@@ -150,7 +150,8 @@ fn incomplete(
         format!("{id} has no span of {silent}"),
         format!(
             "look at {silent}: OTEL_SDK_DISABLED must be false, OTEL_TRACES_SAMPLER one that follows the caller \
-             (parentbased_…), OTEL_EXPORTER_OTLP_ENDPOINT the collector's"
+             (parentbased_…), OTEL_EXPORTER_OTLP_ENDPOINT the collector's, and the name in traces its own (OTEL_SERVICE_NAME, \
+             OTEL_RESOURCE_ATTRIBUTES)"
         ),
     )
 }

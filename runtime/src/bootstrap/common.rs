@@ -45,6 +45,7 @@ fn telemetry<S: Service>(reader: &mut SettingsReader) -> TelemetrySettings {
     let resource_attributes: ResourceAttributes =
         reader.optional("OTEL_RESOURCE_ATTRIBUTES", "more attributes of traces: key=value,…").unwrap_or_default();
     TelemetrySettings {
+        program: S::NAME.to_owned(),
         log_filter: reader.value::<LogFilter>("RUST_LOG", "info", "what is logged: info, info,sqlx=warn, …"),
         log_format: reader
             .optional("LOG_FORMAT", "json or text; when it is unset, text on a terminal and else json")

@@ -93,6 +93,14 @@ async fn healthy_platform_is_found_healthy_and_its_stock_is_left_alone() {
 }
 
 #[tokio::test]
+async fn service_of_another_name_in_traces_is_found_everywhere_else() {
+    let mut platform = faults().await;
+    platform.orders.set("OTEL_RESOURCE_ATTRIBUTES", "service.name=shop-orders");
+    platform.orders.restart().await;
+    examine(&platform, &[]).await.blames("trace", "has no span of order-svc");
+}
+
+#[tokio::test]
 async fn broken_service_is_named_and_nothing_else() {
     let mut platform = faults().await;
     let orders = platform.orders.address();

@@ -31,6 +31,7 @@ impl Recording {
         let turn = TURN.lock().await;
         let memory = Memory::default();
         let settings = TelemetrySettings {
+            program: "test-svc".to_owned(),
             service_name: "test-svc".to_owned(),
             service_version: "0".to_owned(),
             service_instance_id: "test".to_owned(),
